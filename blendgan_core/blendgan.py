@@ -1,0 +1,189 @@
+"""The assembled model: a face and a piece of art in, a stylised portrait out."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from .config import GeneratorConfig, PSPConfig, StyleEncoderConfig
+from .errors import BlendGANError, CheckpointError
+from .generator import Generator
+from .psp_encoder import PSPEncoder
+from .style_encoder import StyleEncoder
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlendGANConfig:
+    """The configs of the parts that a model has; None for a part that it lacks."""
+
+    generator: GeneratorConfig | None = None
+    style_encoder: StyleEncoderConfig | None = None
+    psp_encoder: PSPConfig | None = None
+
+
+class BlendGAN(nn.Module):
+    """Generator, style encoder and pSp encoder (paper, figure 2). Any part may be missing.
+
+    All public methods take and return float RGB NCHW in [-1, 1], compute without gradients and move
+    their input to the model's device and dtype.
+    """
+
+    def __init__(
+        self,
+        generator: GeneratorConfig | None = None,
+        style_encoder: StyleEncoderConfig | None = None,
+        psp_encoder: PSPConfig | None = None,
+    ):
+        super().__init__()
+        self.config = BlendGANConfig(
+            generator=generator, style_encoder=style_encoder, psp_encoder=psp_encoder
+        )
+        self.generator = Generator(generator) if generator else None
+        self.style_encoder = StyleEncoder(style_encoder) if style_encoder else None
+        self.psp_encoder = PSPEncoder(psp_encoder) if psp_encoder else None
+
+    @classmethod
+    def assemble(
+        cls,
+        generator: Generator | None = None,
+        style_encoder: StyleEncoder | None = None,
+        psp_encoder: PSPEncoder | None = None,
+    ) -> "BlendGAN":
+        """A model of networks that exist already, which it then shares with the caller."""
+        model = cls()
+        model.generator, model.style_encoder, model.psp_encoder = (
+            generator,
+            style_encoder,
+            psp_encoder,
+        )
+        model.config = BlendGANConfig(
+            **{
+                name: getattr(model, name).config
+                for name in PARTS
+                if getattr(model, name) is not None
+            }
+        )
+        return model
+
+    @property
+    def num_layers(self) -> int:
+        """L, the number of layers that an indicator counts."""
+        return self._need("generator").config.num_layers
+
+    @property
+    def resolution(self) -> int:
+        """Height and width of a result in pixels."""
+        return self._need("generator").config.resolution
+
+    @torch.no_grad()
+    def sample_face(self, seeds: list[int], truncation: float = 0.75) -> Tensor:
+        """One random face a seed -> w_face [N, L, W]; the same on every device."""
+        generator = self._need("generator")
+        return generator.map_face(self._input(self._normal(seeds)), truncation)
+
+    @torch.no_grad()
+    def sample_style(self, seeds: list[int]) -> Tensor:
+        """One random style a seed -> z_style [N, S]; the same on every device."""
+        generator = self._need("generator")
+        return generator.style_from_normal(self._input(self._normal(seeds)))
+
+    @torch.no_grad()
+    def map_face(self, z: Tensor, truncation: float = 1.0) -> Tensor:
+        """z: [N, Z], normal -> w_face [N, L, W]."""
+        return self._need("generator").map_face(self._input(z), truncation)
+
+    @torch.no_grad()
+    def map_style(self, z_style: Tensor) -> Tensor:
+        """z_style: [N, S] -> w_style [N, L, W]."""
+        return self._need("generator").map_style(self._input(z_style))
+
+    @torch.no_grad()
+    def encode_style(self, images: Tensor) -> Tensor:
+        """Pictures of any size [N, 3, H, W] in [-1, 1] -> z_style [N, S]."""
+        return self._need("style_encoder")(self._input(images))
+
+    @torch.no_grad()
+    def invert(self, images: Tensor) -> Tensor:
+        """Aligned faces of any size [N, 3, H, W] in [-1, 1] -> w_face [N, L, W] (pSp)."""
+        return self._need("psp_encoder")(self._input(images))
+
+    @torch.no_grad()
+    def blend(
+        self, w_face: Tensor, z_style: Tensor, indicator: int = 6, theta: float = 1.0
+    ) -> Tensor:
+        """w_face: [N, L, W]; z_style: [N or 1, S] -> w [N, L, W] (eq. 3-5).
+
+        indicator: 0 (strongest style) .. L (the face as it is); theta: 0..1, the style's share in
+        layer `indicator`. Codes of another model, or values out of range, raise BlendGANError.
+        """
+        generator = self._need("generator")
+        w_face, z_style = self._input(w_face), self._input(z_style)
+        config = generator.config
+        if w_face.ndim != 3 or w_face.shape[1:] != (config.num_layers, config.w_dim):
+            raise BlendGANError(
+                f"the face code has the shape {tuple(w_face.shape)}, this model needs "
+                f"[N, {config.num_layers}, {config.w_dim}]; make it with the same checkpoint"
+            )
+        if z_style.ndim != 2 or z_style.shape[1] != config.z_dim:
+            raise BlendGANError(
+                f"the style code has the shape {tuple(z_style.shape)}, this model needs "
+                f"[N, {config.z_dim}]; make it with the same checkpoint"
+            )
+        if len(w_face) != len(z_style) and 1 not in (len(w_face), len(z_style)):
+            raise BlendGANError(
+                f"{len(w_face)} faces and {len(z_style)} styles do not pair up: "
+                "give one of either, or as many styles as faces"
+            )
+        return generator.blending(w_face, generator.map_style(z_style), indicator, theta)
+
+    @torch.no_grad()
+    def synthesize(self, w: Tensor, noise: Literal["fixed", "random"] | int = "fixed") -> Tensor:
+        """w: [N, L, W] -> images [N, 3, R, R], about [-1, 1], not clamped.
+
+        noise: "fixed" is stored with the weights; "random" differs for every picture; a number
+        seeds one noise that all pictures share, the same on every device.
+        """
+        synthesis = self._need("generator").synthesis
+        if noise == "fixed":
+            maps = synthesis.fixed_noise()
+        elif noise == "random":
+            maps = synthesis.draw_noise(len(w))
+        else:
+            maps = synthesis.draw_noise(1, torch.Generator("cpu").manual_seed(noise))
+        return synthesis(self._input(w), maps)
+
+    def stylize(
+        self, faces: Tensor, styles: Tensor, indicator: int = 6, theta: float = 1.0
+    ) -> Tensor:
+        """Aligned faces [N, 3, H, W] in the style of pictures [N or 1, 3, H', W'] -> [N, 3, R, R]."""
+        w = self.blend(self.invert(faces), self.encode_style(styles), indicator, theta)
+        return self.synthesize(w)
+
+    def _need(self, part: str) -> nn.Module:
+        module = getattr(self, part)
+        if module is None:
+            have = [name for name in PARTS if getattr(self, name) is not None]
+            raise CheckpointError(
+                f"this needs a {PARTS[part][0]}, but the checkpoint holds only: {', '.join(have)}. "
+                f"Load one that has it, or merge it in with `python -m trainer.convert` "
+                f"(upstream: {PARTS[part][1]})"
+            )
+        return module
+
+    def _input(self, x: Tensor) -> Tensor:
+        parameter = next(self.parameters())
+        return x.to(parameter.device, parameter.dtype)
+
+    def _normal(self, seeds: list[int]) -> Tensor:
+        z_dim = self.config.generator.z_dim
+        draws = [torch.randn(z_dim, generator=torch.Generator("cpu").manual_seed(s)) for s in seeds]
+        return torch.stack(draws)  # [N, Z]
+
+
+# each part's name for people, and the upstream file that brings it
+PARTS = {
+    "generator": ("generator", "blendgan.pt"),
+    "style_encoder": ("style encoder", "blendgan.pt or style_encoder.pt"),
+    "psp_encoder": ("pSp encoder", "psp_encoder.pt"),
+}

@@ -1,0 +1,53 @@
+"""The weighted blending module (WBM), which decides layer by layer how much style a face takes."""
+
+import torch
+from torch import Tensor, nn
+
+from .errors import BlendGANError
+
+
+class WeightedBlendingModule(nn.Module):
+    """Blend style and face latents layer by layer (BlendGAN, eq. 3-5).
+
+    w = w_style * a + w_face * (1 - a),  a = alpha * m(i; theta),
+    m = 0 below layer i, theta at i, 1 above it.
+    """
+
+    def __init__(self, num_layers: int, alpha: float = 0.5):
+        super().__init__()
+        self.alpha = nn.Parameter(torch.full((num_layers,), float(alpha)))  # style share, 0..1
+
+    def forward(
+        self, w_face: Tensor, w_style: Tensor, indicator: int = 6, theta: float = 1.0
+    ) -> Tensor:
+        """w_face, w_style: [N, L, W] -> [N, L, W]; either may have N = 1, which serves all.
+
+        indicator: 0 (all layers take style) .. L (none does: the result is w_face, bit for bit);
+        theta: 0..1, the share that layer `indicator` takes. Both out of range raise BlendGANError.
+        """
+        share = self.share(indicator, theta).to(w_face)[:, None]  # [L, 1]
+        return torch.lerp(*torch.broadcast_tensors(w_face, w_style), share)
+
+    def share(self, indicator: int = 6, theta: float = 1.0) -> Tensor:
+        """a of eq. 3: the style's share in each layer, [L], 0..1."""
+        num_layers = len(self.alpha)
+        if not 0 <= indicator <= num_layers:
+            raise BlendGANError(
+                f"indicator {indicator} is outside 0..{num_layers}, the number of this model's layers; "
+                f"0 is the strongest style, {num_layers} leaves the face as it is"
+            )
+        if not 0 <= theta <= 1:
+            raise BlendGANError(
+                f"theta {theta} is outside 0..1: 0 gives the layer no style, 1 all of it"
+            )
+        layer = torch.arange(num_layers, device=self.alpha.device)
+        mask = (layer > indicator) + theta * (layer == indicator)  # [L]
+        return self.alpha.clamp(0, 1) * mask
+
+    @torch.no_grad()
+    def project_(self) -> None:
+        """Bring alpha back into 0..1 after an optimiser step.
+
+        A clamp in forward alone kills alpha's gradient outside 0..1, and it would never come back.
+        """
+        self.alpha.clamp_(0, 1)

@@ -1,0 +1,168 @@
+"""Checkpoints: one safetensors file with the networks, their sizes and where they come from.
+
+Tensors are prefixed with their part: `generator.`, `style_encoder.`, `psp_encoder.`, and what a
+fine-tune needs besides: `d_face.`, `d_style.`, `d_style_latent.`, `queue.`. Any subset may be
+present. The header holds `format`, `config` and `provenance` as JSON.
+"""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from .blendgan import PARTS, BlendGAN
+from .config import GeneratorConfig, PSPConfig, StyleEncoderConfig
+from .errors import CheckpointError
+from .upstream import read_upstream
+
+FORMAT = "blendgan-1"
+STARTER = Path(__file__).parent / "weights" / "starter.safetensors"
+LOCAL_MODELS = Path(__file__).parents[1] / "models" / "blendgan"  # a user's own, beside ComfyUI's
+CONFIGS = {
+    "generator": GeneratorConfig,
+    "style_encoder": StyleEncoderConfig,
+    "psp_encoder": PSPConfig,
+}
+
+
+def load(
+    path: str | os.PathLike, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
+) -> BlendGAN:
+    """A model in eval mode from one of our files or an upstream one, recognised by its content.
+
+    dtype: float32 if None, whatever the file stores. Runs no code from the file. Raises
+    CheckpointError if it is missing, damaged, or something else.
+    """
+    path = _existing(path)
+    if is_safetensors(path):
+        header = read_header(path)
+        configs = {name: _config(path, name, sizes) for name, sizes in header["config"].items()}
+        states = {name: read_part(path, name) for name in configs}
+    else:
+        parts = read_upstream(path)
+        configs = {name: config for name, (config, _) in parts.items()}
+        states = {name: state for name, (_, state) in parts.items()}
+    model = BlendGAN(**configs)
+    for name, state in states.items():
+        _fill(path, name, getattr(model, name), state)
+    return model.to(device, dtype or torch.float32).eval().requires_grad_(False)
+
+
+def save(
+    model: BlendGAN,
+    path: str | os.PathLike,
+    metadata: dict | None = None,
+    extras: dict[str, dict[str, Tensor]] | None = None,
+    dtype: torch.dtype | None = None,
+) -> Path:
+    """Write a model's parts; the file appears only when it is whole.
+
+    metadata: the provenance (kind, data and licence, steps, seed, parent, ..), plain JSON values;
+    extras: further state dicts by prefix, such as the discriminators for a fine-tune; dtype: store
+    floating tensors in this precision.
+    """
+    states = {name: getattr(model, name).state_dict() for name in PARTS if getattr(model, name)}
+    tensors = {}
+    for prefix, state in (states | (extras or {})).items():
+        for key, value in state.items():
+            value = value.detach().cpu()
+            if dtype is not None and value.is_floating_point():
+                value = value.to(dtype)
+            tensors[f"{prefix}.{key}"] = value.contiguous().clone()
+    header = {
+        "format": FORMAT,
+        "config": json.dumps({name: asdict(getattr(model.config, name)) for name in states}),
+        "provenance": json.dumps(metadata or {}),
+    }
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        save_file(tensors, temporary, metadata=header)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise CheckpointError(f"{path} could not be written: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def is_safetensors(path: Path) -> bool:
+    """Whether the file starts as safetensors do: a header length, then JSON."""
+    with open(path, "rb") as file:
+        start = file.read(9)
+    return len(start) == 9 and start[8:] == b"{"
+
+
+def read_header(path: str | os.PathLike) -> dict:
+    """The header of one of our files: `format`, `config` by part, `provenance`, and `keys` by
+    prefix."""
+    path = _existing(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            keys = list(file.keys())
+    except SafetensorError as error:
+        raise CheckpointError(
+            f"{path} is damaged or cut short ({error}); fetch it again"
+        ) from error
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} is a safetensors file, but not a BlendGAN checkpoint: its header says "
+            f"format {metadata.get('format')!r}, expected {FORMAT!r}; it holds {sorted(keys)[:3]}"
+        )
+    try:
+        config, provenance = json.loads(metadata["config"]), json.loads(metadata["provenance"])
+    except (KeyError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path} has a damaged header ({error}); fetch it again") from error
+    unknown = set(config) - set(CONFIGS)
+    if unknown or not config:
+        raise CheckpointError(
+            f"{path} holds the parts {sorted(config)}, expected some of {sorted(CONFIGS)}; "
+            "a newer version of this project may have written it"
+        )
+    prefixes: dict[str, list[str]] = {}
+    for key in keys:
+        prefixes.setdefault(key.split(".")[0], []).append(key)
+    return {"format": FORMAT, "config": config, "provenance": provenance, "keys": prefixes}
+
+
+def read_part(path: str | os.PathLike, prefix: str) -> dict[str, Tensor]:
+    """The tensors of one part, without their prefix; empty if the file does not have it."""
+    with safe_open(path, framework="pt") as file:
+        keys = [key for key in file.keys() if key.startswith(prefix + ".")]
+        return {key[len(prefix) + 1 :]: file.get_tensor(key) for key in keys}
+
+
+def _existing(path: str | os.PathLike) -> Path:
+    path = Path(path)
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder, expected a checkpoint file")
+    if not path.exists():
+        raise CheckpointError(f"{path} does not exist; expected a checkpoint file")
+    return path
+
+
+def _config(path: Path, name: str, sizes: dict):
+    sizes = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in sizes.items()
+    }
+    try:
+        return CONFIGS[name](**sizes)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} has a damaged config for its {name}: {error}") from error
+
+
+def _fill(path: Path, name: str, module: torch.nn.Module, state: dict[str, Tensor]) -> None:
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise CheckpointError(
+            f"{path}: its {PARTS[name][0]} does not fit the sizes in its header: {first}"
+        ) from error

@@ -1,0 +1,93 @@
+"""`python -m blendgan_core stylize`: faces from files, in the style of pictures from files."""
+
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Callable, Iterable
+from itertools import product
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .cli_shared import load_model, output_paths, warn, write_result
+from .errors import BlendGANError, ImageError
+from .images import center_square, list_images, read_image
+
+
+def stylize(options: Namespace) -> int:
+    """Write every face in every style; return 0, or 2 if some picture could not be read."""
+    faces, styles = find_images(options.face), find_images(options.style)
+    names = [f"{face}__{style}" for face, style in product(name_each(faces), name_each(styles))]
+    paths = dict(zip(product(faces, styles), output_paths(options.out, names), strict=True))
+    refuse_overwriting(paths.values(), faces + styles)
+
+    model = load_model(options, "generator", "style_encoder", "psp_encoder")
+    z_styles = encode_each(styles, lambda path, image: model.encode_style(image))
+    w_faces = encode_each(faces, lambda path, image: model.invert(square_face(path, image)))
+    jobs = list(product(w_faces, z_styles))
+    for start in range(0, len(jobs), options.batch):
+        batch = jobs[start : start + options.batch]
+        w_face = torch.cat([w_faces[face] for face, _ in batch])  # [N, L, W]
+        z_style = torch.cat([z_styles[style] for _, style in batch])  # [N, S]
+        w = model.blend(w_face, z_style, options.indicator, options.theta)
+        for job, image in zip(batch, model.synthesize(w), strict=True):
+            write_result(paths[job], image)
+    return 0 if len(jobs) == len(paths) else 2
+
+
+def find_images(paths: list[Path]) -> list[Path]:
+    """Files as they are and the pictures of folders, each once, in order."""
+    found = [file for path in paths for file in (list_images(path) if path.is_dir() else [path])]
+    return list(dict.fromkeys(found))
+
+
+def name_each(paths: list[Path]) -> list[str]:
+    """Each file's name without its suffix; with it, or also a number, where two are the same."""
+    stems = Counter(path.stem for path in paths)
+    names = [path.stem if stems[path.stem] == 1 else path.name for path in paths]
+    repeats = Counter(names)
+    return [
+        name if repeats[name] == 1 else f"{name}_{number}"
+        for number, name in enumerate(names, start=1)
+    ]
+
+
+def refuse_overwriting(outputs: Iterable[Path], inputs: list[Path]) -> None:
+    """Raise BlendGANError if a result would replace a picture that is to be read."""
+    originals = {path.absolute() for path in inputs}
+    for path in outputs:
+        if path.absolute() in originals:
+            raise BlendGANError(f"--out {path} is one of the pictures to read; give another name")
+
+
+def encode_each(paths: list[Path], encode: Callable[[Path, Tensor], Tensor]) -> dict[Path, Tensor]:
+    """The code [1, ..] of every picture that can be read; the others are warned about.
+
+    encode: its path and the picture [1, 3, H, W] -> its code. One picture at a time, since their
+    sizes differ. Raises ImageError if none can be read.
+    """
+    codes = {}
+    for path in paths:
+        try:
+            image = read_image(path)
+        except ImageError as error:
+            if len(paths) == 1:
+                raise
+            warn(f"skipped: {error}")
+            continue
+        codes[path] = encode(path, image[None])
+    if not codes:
+        raise ImageError(
+            f"none of the {len(paths)} pictures can be read, beginning with {paths[0]}"
+        )
+    return codes
+
+
+def square_face(path: Path, face: Tensor) -> Tensor:
+    """face: [1, 3, H, W] -> its centre square, and a note if that cuts something off."""
+    square, was_cropped = center_square(face)
+    if was_cropped:
+        height, width = face.shape[-2:]
+        side = square.shape[-1]
+        print(f"note: {path} is {width} x {height}; took its centre square, {side} x {side}")
+    return square

@@ -1,0 +1,158 @@
+"""Building blocks of StyleGAN2: equalised layers, modulated convolution, FIR resampling.
+
+Plain PyTorch operations only, so everything runs on CPU, CUDA and MPS and can be differentiated
+twice (R1 and path length need that). Source: Karras et al. 2020, and rosinality's layout of it,
+which the official BlendGAN uses.
+"""
+
+from math import sqrt
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+FIR = (1.0, 3.0, 3.0, 1.0)  # StyleGAN2's resampling filter, before normalisation
+
+
+def leaky_relu(x: Tensor) -> Tensor:
+    """Leaky ReLU of slope 0.2 times sqrt 2, which keeps the variance of a normal input."""
+    return F.leaky_relu(x, 0.2) * sqrt(2)
+
+
+def pixel_norm(z: Tensor) -> Tensor:
+    """Divide each vector by its root mean square. z: [N, C] -> [N, C].
+
+    The 1e-8 is added to the mean square, so a code of RMS below 1e-4 is not brought to 1.
+    """
+    return z * torch.rsqrt(z.square().mean(dim=1, keepdim=True) + 1e-8)
+
+
+class EqualLinear(nn.Module):
+    """Fully connected layer whose weights are scaled at run time (Karras et al. 2018)."""
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias_init: float = 0.0,
+        lr_multiplier: float = 1.0,
+        activate: bool = False,
+    ):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_multiplier)
+        self.bias = nn.Parameter(torch.full((out_features,), float(bias_init)))
+        self.scale = lr_multiplier / sqrt(in_features)
+        self.lr_multiplier = lr_multiplier
+        self.activate = activate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: [.., in_features] -> [.., out_features]."""
+        out = F.linear(x * self.scale, self.weight, self.bias * self.lr_multiplier)
+        return leaky_relu(out) if self.activate else out
+
+
+class EqualConv2d(nn.Module):
+    """Convolution whose weights are scaled at run time; `bias=True` adds one and a leaky ReLU."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int, bias: bool):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.scale = 1 / sqrt(in_channels * kernel * kernel)
+        self.stride = stride
+        self.padding = kernel // 2 if stride == 1 else 0  # blur has padded before a stride of 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: [N, C, H, W] -> [N, C', H', W']."""
+        out = F.conv2d(x, self.weight * self.scale, self.bias, self.stride, self.padding)
+        return out if self.bias is None else leaky_relu(out)
+
+
+def fir_filter(x: Tensor, padding: tuple[int, int], gain: float = 1.0, stride: int = 1) -> Tensor:
+    """Pad (before, after) in both directions, then filter every channel with the FIR kernel.
+
+    x: [N, C, H, W] -> [N, C, H', W'] with H' = (H + sum(padding) - 4) // stride + 1. The sum of the
+    kernel is `gain`.
+    """
+    taps = torch.tensor(FIR, device=x.device, dtype=x.dtype) / sum(FIR)
+    kernel = (torch.outer(taps, taps) * gain).expand(x.shape[1], 1, 4, 4)
+    before, after = padding
+    if before == after:
+        return F.conv2d(x, kernel, padding=before, stride=stride, groups=x.shape[1])
+    x = F.pad(x, (before, after, before, after))
+    return F.conv2d(x, kernel, stride=stride, groups=x.shape[1])
+
+
+def upsample(x: Tensor) -> Tensor:
+    """FIR-filtered upsampling by 2. x: [N, C, H, W] -> [N, C, 2H, 2W]."""
+    taps = torch.tensor(FIR, device=x.device, dtype=x.dtype) / (sum(FIR) / 2)
+    kernel = torch.outer(taps, taps).expand(x.shape[1], 1, 4, 4)
+    return F.conv_transpose2d(x, kernel, stride=2, padding=1, groups=x.shape[1])
+
+
+def upsampling_phases(like: Tensor) -> Tensor:
+    """The matrix that turns a 3x3 kernel into the four 3x3 kernels of an upsampling convolution.
+
+    A transposed convolution of stride 2 followed by the FIR filter is one 6x6 kernel over a grid
+    with zeros between the pixels. Each of the 2x2 output phases sees only a 3x3 part of it. -> [9,
+    36] on the device and in the dtype of `like`: rows (tap y, tap x) of the given kernel, columns
+    (phase y, phase x, tap y, tap x).
+    """
+    phase = torch.zeros(2, 3, 3)  # (phase, tap of the result, tap of the given kernel)
+    for given in range(3):
+        for index, value in enumerate(FIR):
+            position = given + 3 - index  # 0..5 in the six-tap kernel
+            phase[position % 2, 2 - position // 2, given] = 2 * value / sum(FIR)
+    return torch.einsum("pja,qlb->abpqjl", phase, phase).reshape(9, 36).to(like)
+
+
+def phase_weights(weight: Tensor) -> Tensor:
+    """The upsampling convolution's kernels: [C', C, 3, 3] -> [4 C', C, 3, 3], in pixel shuffle's
+    order."""
+    c_out, c_in = weight.shape[:2]
+    phases = weight.reshape(c_out, c_in, 9) @ upsampling_phases(like=weight)  # [C', C, 36]
+    phases = phases.view(c_out, c_in, 4, 3, 3).transpose(1, 2)  # [C', 4, C, 3, 3]
+    return phases.reshape(4 * c_out, c_in, 3, 3)
+
+
+class ModulatedConv2d(nn.Module):
+    """Convolution whose input channels are scaled by a latent, then demodulated (StyleGAN2, eq.
+    1-3).
+
+    Written with one set of weights for the whole batch: scale the activations, convolve, divide by
+    the norm that the modulated weights would have had. It equals modulating the weights per sample.
+    Upsampling convolves at the small size into four phases, which a pixel shuffle interleaves: it
+    equals the transposed convolution and FIR filter of the reference, and is faster on a CPU.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        w_dim: int,
+        demodulate: bool = True,
+        upsample: bool = False,
+    ):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel, kernel))
+        self.modulation = EqualLinear(w_dim, in_channels, bias_init=1.0)
+        self.scale = 1 / sqrt(in_channels * kernel * kernel)
+        self.demodulate = demodulate
+        self.upsample = upsample
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        """x: [N, C, H, W]; w: [N, W] -> [N, C', H, W], or twice the size if `upsample`."""
+        style = self.modulation(w)  # [N, C]
+        weight = self.weight * self.scale  # [C', C, k, k]
+        x = x * style[:, :, None, None].to(x.dtype)
+        if self.upsample:
+            x = F.pixel_shuffle(F.conv2d(x, phase_weights(weight), padding=1), 2)
+        else:
+            x = F.conv2d(x, weight, padding=weight.shape[-1] // 2)
+        if self.demodulate:
+            # fp32, since squares of a half-precision sum overflow
+            energy = weight.float().square().sum(dim=(2, 3))  # [C', C]
+            norm = torch.rsqrt(style.float().square() @ energy.t() + 1e-8)  # [N, C']
+            x = x * norm[:, :, None, None].to(x.dtype)
+        return x

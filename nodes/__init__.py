@@ -1,0 +1,35 @@
+"""The ComfyUI nodes, one file per idea, and the entrypoint that hands them over."""
+
+from comfy_api.latest import ComfyExtension, io
+
+from . import checkpoints
+from .example import BlendGANExample
+from .face_latent import FaceLatent
+from .generate import BlendGANGenerate
+from .loader import BlendGANLoader
+from .psp_invert import PSPInvert
+from .style_encode import StyleEncode
+from .style_latent import StyleLatent
+from .wbm_blend import WBMBlend
+
+
+class BlendGANExtension(ComfyExtension):
+    async def on_load(self) -> None:
+        checkpoints.register_folder()
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return [
+            BlendGANLoader,
+            BlendGANExample,
+            StyleEncode,
+            StyleLatent,
+            PSPInvert,
+            FaceLatent,
+            WBMBlend,
+            BlendGANGenerate,
+        ]
+
+
+async def comfy_entrypoint() -> BlendGANExtension:
+    """What ComfyUI calls once when it starts."""
+    return BlendGANExtension()

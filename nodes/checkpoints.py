@@ -1,0 +1,47 @@
+"""Which checkpoints the loader lists: the starter, models/blendgan and every extra search path."""
+
+import os
+from pathlib import Path
+
+import folder_paths
+
+from ..blendgan_core import STARTER, CheckpointError
+
+FOLDER = "blendgan"
+EXTENSIONS = {".safetensors", ".pt", ".pth", ".pkl"}
+BUILT_IN = "starter (built in)"
+
+
+def register_folder() -> None:
+    """Make models/blendgan known to ComfyUI.
+
+    A folder of extra_model_paths.yaml is known already, but with no extensions, which would list
+    every file in it; hence the union.
+    """
+    folder_paths.add_model_folder_path(FOLDER, os.path.join(folder_paths.models_dir, FOLDER))
+    paths, extensions = folder_paths.folder_names_and_paths[FOLDER]
+    folder_paths.folder_names_and_paths[FOLDER] = (paths, EXTENSIONS | set(extensions))
+
+
+def list_checkpoints() -> list[str]:
+    """The starter, then the user's files by name."""
+    return [BUILT_IN, *folder_paths.get_filename_list(FOLDER)]
+
+
+def checkpoint_path(name: str) -> Path:
+    """Where a listed checkpoint lies; if nowhere, a CheckpointError names the folders searched."""
+    if name == BUILT_IN:
+        return STARTER
+    try:
+        return Path(folder_paths.get_full_path_or_raise(FOLDER, name))
+    except FileNotFoundError:
+        folders = ", ".join(folder_paths.get_folder_paths(FOLDER))
+        raise CheckpointError(
+            f"{name} is not in {folders}: put the file there, or press R and choose another one"
+        ) from None
+
+
+def fingerprint(name: str) -> list[int]:
+    """Changes when the file does: its modification time in ns and its size in bytes."""
+    status = checkpoint_path(name).stat()
+    return [status.st_mtime_ns, status.st_size]

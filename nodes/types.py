@@ -1,0 +1,33 @@
+"""What travels along the wires between the nodes."""
+
+from dataclasses import dataclass
+
+from comfy_api.latest import io
+from torch import Tensor
+
+ModelSocket = io.Custom("BLENDGAN_MODEL")  # carries a devices.ManagedModel
+StyleSocket = io.Custom("BLENDGAN_STYLE")  # carries a Style
+FaceSocket = io.Custom("BLENDGAN_FACE")  # carries a Face
+BlendedSocket = io.Custom("BLENDGAN_BLENDED")  # carries a Blended
+
+
+@dataclass(frozen=True)
+class Style:
+    """Style codes, on the intermediate device."""
+
+    z_style: Tensor  # [N, S]
+
+
+@dataclass(frozen=True)
+class Face:
+    """Faces as layered latents, on the intermediate device."""
+
+    w_face: Tensor  # [N, L, W]
+
+
+@dataclass(frozen=True)
+class Blended:
+    """Faces that took a style, and the same faces without it, on the intermediate device."""
+
+    w: Tensor  # [N, L, W]
+    w_face: Tensor  # [N, L, W]

@@ -1,0 +1,78 @@
+"""Puts ComfyUI in reach of the tests: strict stand-ins, or the real one if COMFYUI_PATH names it.
+
+The stand-ins lie in tests/stubs. Either way the pack is loaded as ComfyUI loads it, under a module
+name that is its path, so that an absolute import inside it fails here too.
+"""
+
+import asyncio
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+COMFYUI_PATH = os.environ.get("COMFYUI_PATH")
+
+sys.path.insert(0, COMFYUI_PATH or str(Path(__file__).parent / "stubs"))
+if COMFYUI_PATH:
+    from comfy.cli_args import args
+
+    args.cpu = not torch.cuda.is_available()  # ComfyUI asks for it, and must know before it loads
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--write-node-schema",
+        action="store_true",
+        help="write tests/node_schema.json anew, by the ComfyUI of COMFYUI_PATH",
+    )
+
+
+@pytest.fixture(scope="session")
+def pack() -> ModuleType:
+    """The pack's root module."""
+    name = str(ROOT).replace(".", "_x_")
+    spec = importlib.util.spec_from_file_location(name, ROOT / "__init__.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def nodes(pack) -> dict[str, type]:
+    """The node classes by id, handed over as ComfyUI asks for them."""
+
+    async def hand_over() -> list[type]:
+        extension = await pack.comfy_entrypoint()
+        await extension.on_load()
+        return await extension.get_node_list()
+
+    return {node.GET_SCHEMA().node_id: node for node in asyncio.run(hand_over())}
+
+
+@pytest.fixture
+def models_folder(pack, tmp_path, monkeypatch) -> Path:
+    """An empty models/blendgan, the only search path."""
+    import folder_paths
+
+    folder = tmp_path / "models" / "blendgan"
+    folder.mkdir(parents=True)
+    entry = ([str(folder)], pack.nodes.checkpoints.EXTENSIONS)
+    monkeypatch.setitem(folder_paths.folder_names_and_paths, "blendgan", entry)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run(nodes):
+    """run("NodeId", name=value, ..) -> the node's outputs; no gradients, as in ComfyUI."""
+
+    def run_node(node_id: str, **inputs):
+        with torch.inference_mode():
+            return nodes[node_id].EXECUTE_NORMALIZED(**inputs).result
+
+    return run_node

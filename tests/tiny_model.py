@@ -1,0 +1,34 @@
+"""A whole BlendGAN of 32 pixels with random weights, for the tests of the nodes."""
+
+from types import ModuleType
+
+import torch
+
+PARTS = ("generator", "style_encoder", "psp_encoder")
+
+
+def tiny_model(pack: ModuleType, w_dim: int = 16, parts: tuple[str, ...] = PARTS):
+    """Built from the copy of blendgan_core that the pack uses."""
+    torch.manual_seed(0)
+    core = pack.blendgan_core
+    sizes = {
+        "generator": core.GeneratorConfig(
+            resolution=32,
+            z_dim=w_dim,
+            w_dim=w_dim,
+            mapping_layers=2,
+            channel_base=256,
+            channel_max=8,
+        ),
+        "style_encoder": core.StyleEncoderConfig(
+            image_size=32, vgg_width=2, hidden_dim=16, predictor_layers=2, z_dim=w_dim
+        ),
+        "psp_encoder": core.PSPConfig(
+            image_size=32, channels=(4, 4, 8, 8), blocks=(1, 1, 1, 1), w_dim=w_dim, num_layers=8
+        ),
+    }
+    model = core.BlendGAN(**{part: sizes[part] for part in parts}).eval()
+    for name, parameter in model.named_parameters():
+        if name.endswith("noise_strength"):
+            parameter.data.fill_(0.5)  # it starts at 0, where noise could not show
+    return model

@@ -1,0 +1,32 @@
+"""Affine augmentation: it moves what a picture shows and leaves its colours, so its style, alone."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .data import random_flip
+
+MAX_ROTATION = math.radians(20)
+MAX_LOG_SCALE = math.log(1.3)
+MAX_SHEAR = 0.15
+MAX_SHIFT = 0.125  # of the picture's size
+
+
+def random_affine(images: Tensor) -> Tensor:
+    """Rotate, scale, shear, shift and mirror each picture at random; the border is reflected.
+
+    [N, 3, H, W] -> the same, drawn by torch's seeded CPU generator.
+    """
+    angle, log_scale, shear_x, shear_y, shift_x, shift_y = torch.rand(6, len(images)) * 2 - 1
+    cos = torch.cos(angle * MAX_ROTATION) * torch.exp(log_scale * MAX_LOG_SCALE)
+    sin = torch.sin(angle * MAX_ROTATION) * torch.exp(log_scale * MAX_LOG_SCALE)
+    rows = [
+        torch.stack([cos, shear_x * MAX_SHEAR - sin, 2 * shift_x * MAX_SHIFT], dim=1),
+        torch.stack([sin + shear_y * MAX_SHEAR, cos, 2 * shift_y * MAX_SHIFT], dim=1),
+    ]
+    matrices = torch.stack(rows, dim=1).to(images)  # [N, 2, 3]
+    grid = F.affine_grid(matrices, list(images.shape), align_corners=False)
+    moved = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+    return random_flip(moved)

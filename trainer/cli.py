@@ -1,0 +1,29 @@
+"""How every training command starts: flags from a config, one line for a user's error."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import tyro
+
+from blendgan_core.errors import BlendGANError
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, what a shell reports
+
+
+def run_cli(function: Callable[[Any], Any], config_class: type) -> None:
+    """Parse the flags into config_class, call function with it, and exit like a good command.
+
+    config_class: a dataclass; its fields, defaults and docstrings become the flags and --help.
+    A BlendGANError ends as one line on stderr and exit code 2, Ctrl-C as exit code 130; any other
+    exception is our own mistake and keeps its traceback.
+    """
+    config = tyro.cli(config_class)
+    try:
+        function(config)
+    except BlendGANError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(EXIT_USER_ERROR) from None
+    except KeyboardInterrupt:
+        raise SystemExit(EXIT_INTERRUPTED) from None

@@ -1,0 +1,190 @@
+"""`python -m trainer.gan`: train the generator and the three discriminators (paper, section 3.4).
+
+Without --art it trains the natural branch alone, a StyleGAN2 on --natural; the paper starts from
+such a model (--init).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+import blendgan_core
+from blendgan_core.blendgan import BlendGAN
+from blendgan_core.checkpoint import read_part
+from blendgan_core.config import GeneratorConfig
+from blendgan_core.errors import BlendGANError, CheckpointError
+from blendgan_core.generator import Generator
+from blendgan_core.style_encoder import StyleEncoder
+
+from .adversarial import AdversarialConfig, Adversaries
+from .cli import run_cli
+from .data import ImageSet, random_flip
+from .grids import save_grid
+from .run import Run, choose_device
+
+GRID_ROWS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class GanConfig(AdversarialConfig):
+    """Train BlendGAN's generator on natural faces and, with --art, on artistic ones."""
+
+    natural: tuple[Path, ...]
+    """folders of aligned natural faces"""
+    art: tuple[Path, ...] = ()
+    """folders of aligned artistic faces; each (sub)folder with pictures is one style, drawn evenly"""
+    style_encoder: Path | None = None
+    """a checkpoint with a trained style encoder; needed with --art"""
+    init: Path | None = None
+    """a checkpoint to start from: its generator and, where it has them, its discriminators"""
+    steps: int = 200_000
+    """optimiser steps (paper)"""
+    batch: int = 8
+    """pictures a step (paper)"""
+    resolution: int = 1024
+    """pixels; with --init that of the checkpoint"""
+    z_dim: int = 512
+    """size of the face and style codes; with --init that of the checkpoint"""
+    w_dim: int = 512
+    """size of a layer's latent; with --init that of the checkpoint"""
+    channel_base: int = 32768
+    """channels at resolution r are channel_base / r, at most channel_max; with --init the
+    checkpoint's"""
+    channel_max: int = 512
+    """see channel_base"""
+    alpha_init: float = 0.3
+    """the style's share in every layer at the start. The official code starts at 0, where the style
+    mapping gets no gradient"""
+    data_licence: str = "unknown"
+    """licence of the pictures, stored with the weights"""
+
+
+def train_gan(config: GanConfig) -> Path:
+    """Run the training; return the final checkpoint's path."""
+    if config.art and not config.style_encoder:
+        raise BlendGANError(
+            "--art needs --style-encoder, a checkpoint of `python -m trainer.style_encoder`"
+        )
+    run = Run(config)
+    torch.manual_seed(config.seed)
+    generator = make_generator(config)
+    encoder = load_style_encoder(config.style_encoder, generator.config) if config.art else None
+    natural = ImageSet(config.natural, generator.config.resolution)
+    art = ImageSet(config.art, generator.config.resolution) if config.art else None
+    device = choose_device(config.device)
+    game = Adversaries(config, generator, encoder, device)
+    if config.init:
+        load_discriminators_(game, config.init)
+
+    def step():
+        faces = random_flip(natural.batch(natural.draw(config.batch)).to(device))
+        if art is None:
+            return game.step(faces)
+        pictures = art.draw(config.batch)
+        return game.step(faces, random_flip(art.batch(pictures).to(device)), pictures.to(device))
+
+    run.loop(game.parts(), step, lambda path: sample(game, art, path))
+    provenance = {
+        "kind": "gan" if art else "natural",
+        "natural": f"{len(natural)} pictures",
+        "art": f"{len(art)} pictures in {len(art.styles)} styles" if art else None,
+        "licence": config.data_licence,
+        "steps": config.steps,
+        "images": config.steps * config.batch,
+        "seed": config.seed,
+        "parent": config.init.name if config.init else None,
+    }
+    return save_final(game, run.folder / "final.safetensors", provenance, art)
+
+
+def make_generator(config: GanConfig) -> Generator:
+    """A new generator, or that of --init; a style mapping that was never trained copies the
+    face's."""
+    if not config.init:
+        sizes = GeneratorConfig(
+            resolution=config.resolution,
+            z_dim=config.z_dim,
+            w_dim=config.w_dim,
+            channel_base=config.channel_base,
+            channel_max=config.channel_max,
+        )
+        return Generator(sizes, alpha=config.alpha_init)
+    model = blendgan_core.load(config.init)
+    if model.generator is None:
+        raise CheckpointError(
+            f"{config.init} has no generator to start from; give a GAN's checkpoint"
+        )
+    generator = model.generator.requires_grad_(True).train()
+    if not read_part(config.init, "d_style"):
+        generator.style_mapping.load_state_dict(generator.face_mapping.state_dict())
+        torch.nn.init.constant_(generator.blending.alpha, config.alpha_init)
+    return generator
+
+
+def load_style_encoder(path: Path, sizes: GeneratorConfig) -> StyleEncoder:
+    """The style encoder of a checkpoint, checked against the generator's code size."""
+    encoder = blendgan_core.load(path).style_encoder
+    if encoder is None:
+        raise CheckpointError(
+            f"{path} has no style encoder; give a checkpoint of trainer.style_encoder"
+        )
+    if encoder.config.z_dim != sizes.z_dim:
+        raise CheckpointError(
+            f"the style encoder in {path} gives codes of size {encoder.config.z_dim}, "
+            f"the generator takes {sizes.z_dim}; train one of them with the other's size"
+        )
+    return encoder
+
+
+def load_discriminators_(game: Adversaries, path: Path) -> None:
+    """Fill those discriminators, and the queue, that the checkpoint has; the others stay random."""
+    for name, network in (game.discriminators | {"queue": getattr(game, "queue", None)}).items():
+        state = read_part(path, name)
+        if not state or network is None:
+            continue
+        if name == "queue":
+            game.queue.push_(state["codes"], torch.full((len(state["codes"]),), -2))
+        else:
+            network.load_state_dict(state)
+
+
+def save_final(game: Adversaries, path: Path, provenance: dict, art: ImageSet | None) -> Path:
+    """Write the averaged generator, the style encoder, and what a fine-tune goes on from."""
+    average = game.average.cpu()
+    average.measure_w_mean_()
+    extras = {name: network.state_dict() for name, network in game.discriminators.items()}
+    if art is not None:
+        codes = game.queue.codes[: len(game.queue)].cpu()
+        average.measure_styles_(codes)
+        extras["queue"] = {"codes": codes[-1024:]}
+    encoder = game.style_encoder.cpu() if game.style_encoder else None
+    model = BlendGAN.assemble(average, encoder)
+    return blendgan_core.save(model, path, provenance, extras)
+
+
+@torch.no_grad()
+def sample(game: Adversaries, art: ImageSet | None, path: Path) -> None:
+    """Natural only: a grid of faces. With art: natural, i = 6, i = 3, i = 0 and the reference."""
+    torch.manual_seed(0)
+    generator = game.average
+    noise = generator.synthesis.fixed_noise()
+    if art is None:
+        z = torch.randn(GRID_ROWS * GRID_ROWS, generator.config.z_dim).to(generator.w_mean)
+        faces = generator.synthesis(generator.map_face(z), noise)
+        save_grid(path, list(faces.view(GRID_ROWS, GRID_ROWS, *faces.shape[1:])))
+        return
+    columns = []
+    for _ in range(2):
+        z = torch.randn(GRID_ROWS, generator.config.z_dim).to(generator.w_mean)
+        references = art.batch(art.draw(GRID_ROWS)).to(z)
+        w_face, w_style = generator.map_face(z), generator.map_style(game.style_encoder(references))
+        for indicator in (generator.config.num_layers, 6, 3, 0):
+            w = generator.blending(w_face, w_style, min(indicator, generator.config.num_layers))
+            columns.append(generator.synthesis(w, noise))
+        columns.append(references)
+    save_grid(path, columns)
+
+
+if __name__ == "__main__":
+    run_cli(train_gan, GanConfig)

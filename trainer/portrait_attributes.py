@@ -1,0 +1,197 @@
+"""Who is on a synthetic portrait: every attribute, and how it is drawn at random.
+
+Sex, skin, age, hair and light are drawn evenly and independently of one another (only beards and
+baldness follow sex, and grey hair follows age), so that no group is rare in what is trained on it.
+"""
+
+import colorsys
+from dataclasses import dataclass
+
+import numpy as np
+
+Colour = tuple[float, float, float]  # RGB in 0..1
+
+# From light to dark, RGB.
+SKIN_TONES = np.array(
+    [
+        [0.95, 0.79, 0.70],
+        [0.91, 0.71, 0.59],
+        [0.83, 0.61, 0.47],
+        [0.68, 0.46, 0.33],
+        [0.50, 0.33, 0.24],
+        [0.36, 0.23, 0.17],
+    ]
+)
+# Hue, saturation, value.
+HAIR_COLOURS = {
+    "black": (0.06, 0.30, 0.09),
+    "dark brown": (0.06, 0.60, 0.20),
+    "brown": (0.07, 0.60, 0.38),
+    "auburn": (0.03, 0.72, 0.42),
+    "ginger": (0.06, 0.75, 0.66),
+    "blond": (0.11, 0.48, 0.80),
+    "ash": (0.09, 0.25, 0.55),
+    "grey": (0.60, 0.04, 0.72),
+}
+EYE_COLOURS = {
+    "brown": (0.07, 0.70, 0.32),
+    "dark brown": (0.08, 0.70, 0.20),
+    "blue": (0.57, 0.50, 0.65),
+    "green": (0.30, 0.35, 0.52),
+    "grey": (0.60, 0.15, 0.58),
+}
+HAIR_STYLES = ("round", "fringe", "peaked", "temples", "swept", "straight")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PortraitAttributes:
+    """One person, pose and light. Lengths are in half heads: the face is about 1.8 high."""
+
+    # Person
+    sex: float  # 0 feminine .. 1 masculine
+    skin: float  # 0 light .. 1 dark
+    age: float  # 0 young .. 1 old
+    hair_colour: str
+    hair_style: str
+    hair_length: float  # 0 cropped .. 1.4 over the shoulders
+    curl: float  # 0 straight .. 1 frizzy
+    bald: bool
+    beard: float  # 0 none .. 1 full
+    moustache: bool
+    glasses: bool
+    eye_colour: str
+    makeup: float  # 0..1, redness of the lips
+
+    # Expression and pose, angles in radians
+    smile: float  # -0.3 glum .. 1 broad
+    mouth_open: float  # 0..1
+    yaw: float
+    pitch: float
+    roll: float
+
+    # Light and surroundings
+    light_azimuth: float  # radians, positive from the right of the picture
+    light_elevation: float  # 0 level .. 1 steep from above
+    light_warmth: float  # -0.1 blue .. 0.1 orange
+    ambient: float  # share of light without direction
+    background: Colour
+    background_second: Colour
+    clothes: Colour
+    seed: int  # of the fine textures
+
+    # Shape of the head
+    face_width: float
+    face_height: float
+    jaw: float  # 0 pointed .. 1 square
+    eye_height: float
+    eye_distance: float
+    eye_width: float
+    eye_opening: float
+    eye_slant: float
+    brow_height: float
+    brow_thickness: float
+    brow_arch: float
+    nose_length: float
+    nose_width: float
+    nose_relief: float
+    mouth_height: float
+    mouth_width: float
+    lip_thickness: float
+    hairline: float
+    hair_parting: float
+    hair_volume: float
+    flush: float  # redness of cheeks and nose
+
+    @property
+    def skin_rgb(self) -> np.ndarray:
+        """Skin colour [3], interpolated along a row of real tones."""
+        place = self.skin * (len(SKIN_TONES) - 1)
+        tone = [np.interp(place, range(len(SKIN_TONES)), SKIN_TONES[:, c]) for c in range(3)]
+        return np.array(tone, dtype=np.float32)
+
+    @property
+    def hair_rgb(self) -> np.ndarray:
+        """Hair colour [3]."""
+        return np.array(colorsys.hsv_to_rgb(*HAIR_COLOURS[self.hair_colour]), dtype=np.float32)
+
+    @property
+    def iris_rgb(self) -> np.ndarray:
+        """Eye colour [3]."""
+        return np.array(colorsys.hsv_to_rgb(*EYE_COLOURS[self.eye_colour]), dtype=np.float32)
+
+
+def draw_attributes(rng: np.random.Generator) -> PortraitAttributes:
+    """Draw one person. The result holds plain Python numbers only, fit for JSON."""
+
+    def uniform(low: float, high: float) -> float:
+        return round(float(rng.uniform(low, high)), 4)
+
+    def normal(mean: float, deviation: float) -> float:
+        # Cut at 2 deviations: beyond, features collide.
+        draw = np.clip(rng.standard_normal(), -2, 2)
+        return round(float(mean + deviation * draw), 4)
+
+    def chance(probability: float) -> bool:
+        return bool(rng.random() < probability)
+
+    def choose(names: tuple[str, ...]) -> str:
+        return names[int(rng.integers(len(names)))]
+
+    def colour(saturation: tuple[float, float], value: tuple[float, float]) -> Colour:
+        rgb = colorsys.hsv_to_rgb(rng.random(), rng.uniform(*saturation), rng.uniform(*value))
+        return tuple(round(float(channel), 4) for channel in rgb)
+
+    sex, skin, age = uniform(0, 1), uniform(0, 1), uniform(0, 1)
+    masculine = sex > 0.5
+    natural_colours = tuple(name for name in HAIR_COLOURS if name != "grey")
+    grey = chance(0.6 if age > 0.75 else 0.03)
+    smile = uniform(-0.2, 1.0)
+    return PortraitAttributes(
+        sex=sex,
+        skin=skin,
+        age=age,
+        hair_colour="grey" if grey else choose(natural_colours),
+        hair_style=choose(HAIR_STYLES),
+        hair_length=round(float(np.clip(1.3 * (1 - sex) + normal(0, 0.35), 0, 1.4)), 4),
+        curl=uniform(0, 1),
+        bald=chance(0.22 if masculine else 0),
+        beard=uniform(0.3, 1) if chance(0.4 if masculine else 0) else 0.0,
+        moustache=chance(0.35 if masculine else 0),
+        glasses=chance(0.2),
+        eye_colour=choose(tuple(EYE_COLOURS)),
+        makeup=round(uniform(0, 1) * (1 - sex), 4),
+        smile=smile,
+        mouth_open=uniform(0.2, 1) if chance(0.15 + 0.4 * max(smile, 0)) else 0.0,
+        yaw=uniform(-0.5, 0.5),
+        pitch=normal(0, 0.1),
+        roll=normal(0, 0.04),
+        light_azimuth=uniform(-1.1, 1.1),
+        light_elevation=uniform(0.15, 0.8),
+        light_warmth=uniform(-0.08, 0.1),
+        ambient=uniform(0.3, 0.6),
+        background=colour((0.05, 0.65), (0.15, 0.95)),
+        background_second=colour((0.0, 0.35), (0.2, 0.9)),
+        clothes=colour((0.1, 0.8), (0.1, 0.9)),
+        seed=int(rng.integers(2**31)),
+        face_width=normal(0.62 + 0.03 * sex, 0.025),
+        face_height=normal(0.86, 0.03),
+        jaw=normal(0.68 + 0.22 * sex, 0.05),
+        eye_height=normal(-0.05, 0.012),
+        eye_distance=normal(0.27, 0.012),
+        eye_width=normal(0.132 - 0.008 * sex, 0.009),
+        eye_opening=normal(0.066 - 0.012 * sex, 0.007),
+        eye_slant=normal(0.03 * (1 - sex), 0.05),
+        brow_height=normal(0.155 - 0.025 * sex, 0.014),
+        brow_thickness=normal(0.022 + 0.014 * sex, 0.005),
+        brow_arch=normal(0.03, 0.018),
+        nose_length=normal(0.33, 0.025),
+        nose_width=normal(0.105 + 0.022 * skin + 0.012 * sex, 0.010),
+        nose_relief=normal(0.28 + 0.06 * sex, 0.04),
+        mouth_height=normal(0.50, 0.015),
+        mouth_width=normal(0.20 + 0.02 * sex, 0.016),
+        lip_thickness=normal(0.056 - 0.014 * sex + 0.02 * skin, 0.008),
+        hairline=normal(-0.57 - 0.05 * sex, 0.045),
+        hair_parting=normal(0, 0.25),
+        hair_volume=uniform(0.10, 0.16),
+        flush=uniform(0.5, 1),
+    )

@@ -1,0 +1,233 @@
+"""What every training shares: its flags, its run folder, its loop, exact resume.
+
+A run folder holds config.json, log.jsonl (one object a line), samples/*.png, state/ (all that
+resume needs) and final.safetensors. Every step is seeded by (seed, step), so a run that was
+stopped and resumed equals one that was not.
+"""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from blendgan_core.errors import BlendGANError
+
+MAY_CHANGE = {"steps", "save_every", "device", "resume"}  # flags that a resumed run may change
+LOG_EVERY = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """The flags that every training shares."""
+
+    out: Path
+    """the run folder: config, log, sample grids, resumable state, final.safetensors"""
+    steps: int
+    """optimiser steps"""
+    batch: int
+    """pictures a step"""
+    seed: int = 0
+    """seeds the weights, the data order and all noise"""
+    save_every: int = 500
+    """steps between saved states and sample grids"""
+    device: str = "auto"
+    """cpu, cuda, mps, or auto for the best that is there"""
+    resume: bool = False
+    """go on from the state in --out"""
+
+
+class Stateful(Protocol):
+    """A network or an optimiser."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> Any: ...
+
+
+def choose_device(name: str) -> torch.device:
+    """The torch device for a --device flag."""
+    if name != "auto":
+        try:
+            return torch.empty(0, device=name).device
+        except (RuntimeError, AssertionError) as error:
+            first = str(error).splitlines()[0]
+            raise BlendGANError(
+                f"device {name!r} cannot be used: {first}. Try --device cpu"
+            ) from error
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+class Run:
+    """A run folder, and the loop that fills it."""
+
+    def __init__(self, config: TrainingConfig):
+        self.config = config
+        self.folder = config.out
+        self.state_file = self.folder / "state" / "latest.pt"
+        self.step = 0
+        for name in ("steps", "batch", "save_every"):
+            if getattr(config, name) < 1:
+                raise BlendGANError(
+                    f"--{name.replace('_', '-')} is {getattr(config, name)}, expected 1 or more"
+                )
+        if config.resume:
+            self._check_same_flags()
+        elif self.state_file.exists():
+            raise BlendGANError(
+                f"{self.folder} already holds a run; add --resume to go on with it, "
+                "or choose another --out"
+            )
+        (self.folder / "samples").mkdir(parents=True, exist_ok=True)
+        self.state_file.parent.mkdir(exist_ok=True)
+        _write(self.folder / "config.json", json.dumps(self._flags(), indent=2).encode())
+
+    def loop(
+        self,
+        parts: dict[str, Stateful],
+        step: Callable[[], dict[str, Tensor | float]],
+        sample: Callable[[Path], None],
+    ) -> None:
+        """Run the steps that are left.
+
+        parts: everything that changes while training; step: one optimiser step, returns what to
+        log; sample: writes a grid of pictures to the path that it is given. SIGINT saves, then
+        stops.
+        """
+        if self.config.resume:
+            self._load(parts)
+        log = self.folder / "log.jsonl"
+        self._drop_log_after(self.step, log)
+        started, first = time.monotonic(), self.step
+        with _interruptible() as interrupted, open(log, "a", encoding="utf-8") as lines:
+            bar = tqdm(initial=self.step, total=self.config.steps, unit="step", dynamic_ncols=True)
+            while self.step < self.config.steps:
+                torch.manual_seed(step_seed(self.config.seed, self.step))
+                losses = step()
+                self.step += 1
+                bar.update()
+                due = self.step % self.config.save_every == 0 or self.step == self.config.steps
+                if due or interrupted or self.step % LOG_EVERY == 0:
+                    speed = (self.step - first) * self.config.batch / (time.monotonic() - started)
+                    values = {name: float(value) for name, value in losses.items()}
+                    self._refuse_nan(values)
+                    bar.set_postfix(
+                        {k: f"{v:.3g}" for k, v in values.items()} | {"img/s": f"{speed:.1f}"}
+                    )
+                    row = {"step": self.step, "images": self.step * self.config.batch, **values}
+                    lines.write(json.dumps(row | {"images_per_second": round(speed, 2)}) + "\n")
+                    lines.flush()
+                if due or interrupted:
+                    self._save(parts)
+                if due:
+                    with torch.random.fork_rng(devices=[]):
+                        sample(self.folder / "samples" / f"{self.step:07d}.png")
+                if interrupted:
+                    bar.close()
+                    tqdm.write(f"stopped at step {self.step}; add --resume to go on")
+                    raise KeyboardInterrupt
+            bar.close()
+
+    def _save(self, parts: dict[str, Stateful]) -> None:
+        state = {name: part.state_dict() for name, part in parts.items()} | {"step": self.step}
+        temporary = self.state_file.with_suffix(".tmp")
+        try:
+            torch.save(state, temporary)
+            os.replace(temporary, self.state_file)  # the last good state stays until this is whole
+        except (OSError, RuntimeError) as error:
+            temporary.unlink(missing_ok=True)
+            raise BlendGANError(
+                f"the state could not be written to {self.state_file}: "
+                f"{str(error).splitlines()[0]}. The previous state is intact; free some space and --resume"
+            ) from error
+
+    def _load(self, parts: dict[str, Stateful]) -> None:
+        if not self.state_file.exists():
+            return  # it was stopped before its first save
+        state = torch.load(self.state_file, map_location="cpu", weights_only=True)
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+        self.step = state["step"]
+
+    def _check_same_flags(self) -> None:
+        config_file = self.folder / "config.json"
+        if not config_file.exists():
+            raise BlendGANError(
+                f"{self.folder} holds no run to resume (no config.json); leave --resume out"
+            )
+        before, now = json.loads(config_file.read_text()), self._flags()
+        changed = [k for k in now if k not in MAY_CHANGE and before.get(k) != now[k]]
+        if changed:
+            name = changed[0]
+            raise BlendGANError(
+                f"--{name.replace('_', '-')} is {now[name]}, but the run in {self.folder} was "
+                f"started with {before.get(name)}; resume with the same flags, or start another --out"
+            )
+
+    def _flags(self) -> dict:
+        return json.loads(json.dumps(asdict(self.config), default=str))
+
+    def _refuse_nan(self, values: dict[str, float]) -> None:
+        bad = [
+            name for name, value in values.items() if value != value or abs(value) == float("inf")
+        ]
+        if bad:
+            raise BlendGANError(
+                f"{bad[0]} became {values[bad[0]]} at step {self.step}; the last good state is in "
+                f"{self.state_file.parent}. Start again with a lower --lr"
+            )
+
+    @staticmethod
+    def _drop_log_after(step: int, log: Path) -> None:
+        if log.exists():
+            lines = log.read_text().splitlines(keepends=True)
+            kept = [
+                line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step
+            ]
+            _write(log, "".join(kept).encode())
+
+
+def step_seed(seed: int, step: int) -> int:
+    """A seed for one step that no other (seed, step) near it shares."""
+    return (seed * 1_000_003 + step) % (1 << 63)
+
+
+def _write(path: Path, content: bytes) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)
+
+
+class _Flag:
+    def __init__(self):
+        self.set = False
+
+    def __bool__(self) -> bool:
+        return self.set
+
+
+@contextmanager
+def _interruptible() -> Iterator[_Flag]:
+    """Turns the first SIGINT into a flag, so that a step is never torn; a second one ends at once."""
+    flag = _Flag()
+
+    def handle(_signal, _frame):
+        if flag.set:
+            raise KeyboardInterrupt
+        flag.set = True
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield flag
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,182 @@
+"""`python -m trainer.style_encoder`: train the style encoder on art, self-supervised (paper,
+section 3.1).
+
+SimCLR: two affine views of a picture have the same style, those of other pictures another one. VGG
+stays frozen; the predictor and a projection head, thrown away at the end, are trained.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+import blendgan_core
+from blendgan_core.blendgan import BlendGAN
+from blendgan_core.config import StyleEncoderConfig
+from blendgan_core.errors import BlendGANError
+from blendgan_core.layers import EqualLinear
+from blendgan_core.style_encoder import StyleEncoder, load_pretrained_vgg_
+
+from .augment import random_affine
+from .cli import run_cli
+from .data import ImageSet
+from .grids import save_grid
+from .losses import nt_xent_loss
+from .run import Run, TrainingConfig, choose_device
+
+STATISTICS_PICTURES = 2048  # for the mean and deviation of the Gram values
+RETRIEVAL_PICTURES = 512
+GRID_QUERIES, GRID_NEIGHBOURS = 8, 7
+
+
+@dataclass(frozen=True, kw_only=True)
+class StyleEncoderTrainingConfig(TrainingConfig):
+    """Train the style encoder on artistic faces."""
+
+    art: tuple[Path, ...]
+    """folders of art; each (sub)folder with pictures is one style, drawn evenly. The names of the
+    styles only measure retrieval, the loss never sees them"""
+    vgg: str
+    """weights of the frozen VGG-19: a file of torchvision's weights, `torchvision` to download
+    them, or `random` for seeded random weights, whose Gram values carry style as well"""
+    steps: int = 500_000
+    """optimiser steps (paper)"""
+    batch: int = 256
+    """pictures a step (paper)"""
+    lr: float = 0.002
+    """Adam's learning rate (paper)"""
+    temperature: float = 0.1
+    """tau of NT-Xent; SimCLR's, the paper is silent"""
+    vgg_width: int = 64
+    """channels of VGG's first stage; 64 is VGG-19, smaller ones need --vgg random"""
+    image_size: int = 256
+    """pictures are averaged to this size (paper)"""
+    hidden_dim: int = 512
+    """width of the predictor (paper)"""
+    z_dim: int = 512
+    """size of a style code (paper)"""
+    projection_layers: int = 2
+    """layers of the projection head (paper; the released code has 4)"""
+
+
+def train_style_encoder(config: StyleEncoderTrainingConfig) -> Path:
+    """Run the training; return the final checkpoint's path."""
+    if config.batch < 2:
+        raise BlendGANError(
+            f"--batch is {config.batch}; contrastive learning needs 2 pictures or more"
+        )
+    run = Run(config)
+    device = choose_device(config.device)
+    torch.manual_seed(config.seed)
+    art = ImageSet(config.art, config.image_size)
+    encoder = make_encoder(config, art).to(device, memory_format=torch.channels_last)
+    head = projection_head(config.z_dim, config.projection_layers).to(device)
+    trained = [*encoder.predictor.parameters(), *head.parameters()]
+    optimizer = torch.optim.Adam(trained, lr=config.lr, betas=(0.0, 0.99))
+
+    def step() -> dict[str, Tensor]:
+        images = art.batch(art.draw(config.batch)).to(device)
+        views = torch.cat([random_affine(images), random_affine(images)])
+        with torch.no_grad():
+            grams = encoder.gram_features(views)
+        z_style = encoder.predictor(grams)
+        first, second = head(z_style).chunk(2)
+        loss = nt_xent_loss(first, second, config.temperature)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        return {"nt_xent": loss.detach(), "z_rms": z_style.detach().square().mean().sqrt()}
+
+    parts = {"encoder": encoder, "head": head, "optimizer": optimizer}
+    run.loop(parts, step, lambda path: sample(encoder, art, path))
+    normalize_rms_(encoder, encode_evenly(encoder, art))
+    correct, chance = retrieval(encoder, art)
+    provenance = {
+        "kind": "style encoder",
+        "art": f"{len(art)} pictures in {len(art.styles)} styles",
+        "vgg": config.vgg,
+        "steps": config.steps,
+        "seed": config.seed,
+        "retrieval": round(correct, 4),
+        "retrieval_chance": round(chance, 4),
+    }
+    print(f"the nearest picture has the same style in {correct:.1%} of cases (chance {chance:.1%})")
+    model = BlendGAN.assemble(style_encoder=encoder.cpu())
+    return blendgan_core.save(model, run.folder / "final.safetensors", provenance)
+
+
+def make_encoder(config: StyleEncoderTrainingConfig, art: ImageSet) -> StyleEncoder:
+    """An encoder with its VGG filled and, for a random VGG, its Gram statistics measured."""
+    sizes = StyleEncoderConfig(
+        image_size=config.image_size,
+        vgg_width=config.vgg_width,
+        standardize=config.vgg == "random",
+        hidden_dim=config.hidden_dim,
+        z_dim=config.z_dim,
+    )
+    encoder = StyleEncoder(sizes)
+    if config.vgg == "random":
+        encoder.random_vgg_(config.seed)
+        with torch.no_grad():
+            chunks = art.draw(min(STATISTICS_PICTURES, 4 * len(art))).split(64)
+            encoder.fit_standardization_(
+                torch.cat([encoder.raw_gram(art.batch(c)) for c in chunks])
+            )
+    else:
+        load_pretrained_vgg_(encoder, config.vgg)
+    return encoder
+
+
+def projection_head(z_dim: int, num_layers: int) -> nn.Sequential:
+    """z_style [N, S] -> the vectors that NT-Xent compares [N, S]."""
+    return nn.Sequential(
+        *(EqualLinear(z_dim, z_dim, activate=i < num_layers - 1) for i in range(num_layers))
+    )
+
+
+@torch.no_grad()
+def encode_evenly(encoder: StyleEncoder, art: ImageSet) -> tuple[Tensor, Tensor]:
+    """Codes of pictures drawn evenly over the styles -> z_style [M, S], picture numbers [M]."""
+    torch.manual_seed(0)
+    pictures = art.draw(RETRIEVAL_PICTURES).unique()
+    device = encoder.predictor[0].weight.device
+    codes = [encoder(art.batch(chunk).to(device)).cpu() for chunk in pictures.split(64)]
+    return torch.cat(codes), pictures
+
+
+@torch.no_grad()
+def normalize_rms_(encoder: StyleEncoder, encoded: tuple[Tensor, Tensor]) -> None:
+    """Scale the codes to an RMS of 1. G normalises them anyway; D_style_latent takes them as they
+    are."""
+    rms = encoded[0].square().mean().sqrt().to(encoder.predictor[-1].weight.device)
+    encoder.predictor[-1].weight /= rms
+    encoder.predictor[-1].bias /= rms
+
+
+def neighbours(z_style: Tensor) -> Tensor:
+    """Nearest first, by cosine, without the picture itself. z_style: [M, S] -> indices [M, M - 1]."""
+    unit = torch.nn.functional.normalize(z_style, dim=1)
+    similarity = (unit @ unit.t()).fill_diagonal_(-2)
+    return similarity.argsort(dim=1, descending=True)[:, :-1]
+
+
+def retrieval(encoder: StyleEncoder, art: ImageSet) -> tuple[float, float]:
+    """How often the nearest other picture has the same style, and how often a random one would."""
+    z_style, pictures = encode_evenly(encoder, art)
+    styles = torch.tensor(art.style_of)[pictures]
+    same = styles[neighbours(z_style)] == styles[:, None]  # [M, M - 1]
+    return same[:, 0].float().mean().item(), same.float().mean().item()
+
+
+def sample(encoder: StyleEncoder, art: ImageSet, path: Path) -> None:
+    """A grid: a picture in the first column, the nearest others beside it."""
+    z_style, pictures = encode_evenly(encoder, art)
+    queries = torch.linspace(0, len(pictures) - 1, min(GRID_QUERIES, len(pictures))).long()
+    nearest = neighbours(z_style)[queries, :GRID_NEIGHBOURS]
+    columns = [pictures[queries], *pictures[nearest].t()]
+    save_grid(path, [art.batch(column) for column in columns])
+
+
+if __name__ == "__main__":
+    run_cli(train_style_encoder, StyleEncoderTrainingConfig)
