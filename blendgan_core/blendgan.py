@@ -156,7 +156,7 @@ class BlendGAN(nn.Module):
     def stylize(
         self, faces: Tensor, styles: Tensor, indicator: int = 6, theta: float = 1.0
     ) -> Tensor:
-        """Aligned faces [N, 3, H, W] in the style of pictures [N or 1, 3, H', W'] -> [N, 3, R, R]."""
+        """Aligned faces [N, 3, H, W], pictures [N or 1, 3, H', W'] -> [N, 3, R, R]."""
         w = self.blend(self.invert(faces), self.encode_style(styles), indicator, theta)
         return self.synthesize(w)
 

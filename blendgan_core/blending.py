@@ -33,7 +33,7 @@ class WeightedBlendingModule(nn.Module):
         num_layers = len(self.alpha)
         if not 0 <= indicator <= num_layers:
             raise BlendGANError(
-                f"indicator {indicator} is outside 0..{num_layers}, the number of this model's layers; "
+                f"indicator {indicator} is outside 0..{num_layers}, this model's layers; "
                 f"0 is the strongest style, {num_layers} leaves the face as it is"
             )
         if not 0 <= theta <= 1:

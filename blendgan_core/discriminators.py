@@ -84,7 +84,7 @@ class Discriminator(nn.Module):
 
 
 class ProjectionDiscriminator(nn.Module):
-    """Does the picture have this style? D_style_latent (paper, section 3.3; Miyato & Koyama 2018)."""
+    """Is the picture in this style? D_style_latent (section 3.3; Miyato & Koyama 2018)."""
 
     def __init__(self, config: GeneratorConfig):
         super().__init__()

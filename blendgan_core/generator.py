@@ -125,7 +125,7 @@ class Generator(nn.Module):
         self.register_buffer("style_factor", torch.eye(config.z_dim))
 
     def map_face(self, z: Tensor, truncation: float = 1.0) -> Tensor:
-        """z_face: [N, Z] -> w_face: [N, L, W]; truncation below 1 pulls it towards the mean face."""
+        """z_face: [N, Z] -> w_face: [N, L, W]; truncation below 1 pulls it to the mean."""
         w = self.face_mapping(z)  # [N, W]
         if truncation != 1:
             w = torch.lerp(self.w_mean.to(w), w, truncation)

@@ -151,8 +151,8 @@ class ModulatedConv2d(nn.Module):
         else:
             x = F.conv2d(x, weight, padding=weight.shape[-1] // 2)
         if self.demodulate:
-            # fp32, since squares of a half-precision sum overflow
-            energy = weight.float().square().sum(dim=(2, 3))  # [C', C]
-            norm = torch.rsqrt(style.float().square() @ energy.t() + 1e-8)  # [N, C']
+            precise = torch.promote_types(x.dtype, torch.float32)  # squares overflow in fp16
+            energy = weight.to(precise).square().sum(dim=(2, 3))  # [C', C]
+            norm = torch.rsqrt(style.to(precise).square() @ energy.t() + 1e-8)  # [N, C']
             x = x * norm[:, :, None, None].to(x.dtype)
         return x

@@ -59,15 +59,18 @@ def fold_gram_weight(weight: Tensor, vgg_width: int) -> Tensor:
 
     weight: [out, sum of C^2], the layout of the official file -> [out, sum of C*(C+1)/2].
     """
-    sizes = [c * (c + 1) // 2 for c in stage_channels(vgg_width)]
-    folded = weight.new_empty(len(weight), sum(sizes))
-    full_blocks = weight.split([c * c for c in stage_channels(vgg_width)], dim=1)
-    for full, block in zip(full_blocks, folded.split(sizes, dim=1), strict=True):
-        c = int(sqrt(full.shape[1]))
-        square = full.view(-1, c, c)  # [out, C, C]
-        block.copy_(upper_triangle(square))
+    upper, lower = [], []  # where W_ij and W_ji lie in a row of the given weights
+    start = 0
+    for c in stage_channels(vgg_width):
         row, column = torch.triu_indices(c, c, device=weight.device)
-        block += upper_triangle(square.mT) * (row != column)  # the diagonal counts once
+        upper.append(start + row * c + column)
+        lower.append(start + column * c + row)
+        start += c * c
+    upper_index, lower_index = torch.cat(upper), torch.cat(lower)
+    off_diagonal = upper_index != lower_index  # the diagonal counts once
+    folded = weight.new_empty(len(weight), len(upper_index))
+    for full_row, folded_row in zip(weight, folded, strict=True):  # the official one has 1.25 GB
+        folded_row.copy_(full_row[upper_index] + full_row[lower_index] * off_diagonal)
     return folded
 
 
@@ -126,7 +129,7 @@ class StyleEncoder(nn.Module):
         return self.predictor[0].weight.shape[1]
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """VGG's features at the five taps: [N, 3, H, W] -> each [N, C, H', W'], at the given size."""
+        """VGG's features at the five taps: [N, 3, H, W] -> each [N, C, H', W']."""
         x = images.to(self.vgg[0].weight.dtype)
         taps = []
         for index, layer in enumerate(self.vgg):

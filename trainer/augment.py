@@ -1,4 +1,4 @@
-"""Affine augmentation: it moves what a picture shows and leaves its colours, so its style, alone."""
+"""Affine augmentation: it moves what a picture shows and leaves colours and style alone."""
 
 import math
 

@@ -17,7 +17,7 @@ class EmbeddingQueue(nn.Module):
         return min(int(self.pushed), len(self.codes))
 
     def push_(self, z_style: Tensor, pictures: Tensor) -> None:
-        """z_style: [N, S]; pictures: [N], numbers from 0 on that name the pictures they come from."""
+        """z_style: [N, S]; pictures: [N], the numbers of the pictures they come from."""
         slots = (self.pushed + torch.arange(len(z_style), device=pictures.device)) % len(self.codes)
         self.codes[slots] = z_style.detach().to(self.codes)
         self.pictures[slots] = pictures

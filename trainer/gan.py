@@ -33,7 +33,7 @@ class GanConfig(AdversarialConfig):
     natural: tuple[Path, ...]
     """folders of aligned natural faces"""
     art: tuple[Path, ...] = ()
-    """folders of aligned artistic faces; each (sub)folder with pictures is one style, drawn evenly"""
+    """folders of aligned artistic faces; each (sub)folder of pictures is a style, drawn evenly"""
     style_encoder: Path | None = None
     """a checkpoint with a trained style encoder; needed with --art"""
     init: Path | None = None

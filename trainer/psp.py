@@ -92,7 +92,7 @@ def train_psp(config: PSPTrainingConfig) -> Path:
     model = BlendGAN.assemble(base.generator, base.style_encoder, encoder.cpu())
     before = read_header(config.generator)["provenance"]
     provenance = before | {
-        "psp": f"{config.steps} steps of {config.batch}, seed {config.seed}, {len(natural)} pictures"
+        "psp": f"{len(natural)} pictures, {config.steps} x {config.batch}, seed {config.seed}"
     }
     extras = {name: read_part(config.generator, name) for name in CARRIED}
     return blendgan_core.save(model, run.folder / "final.safetensors", provenance, extras)

@@ -148,7 +148,7 @@ class Run:
             temporary.unlink(missing_ok=True)
             raise BlendGANError(
                 f"the state could not be written to {self.state_file}: "
-                f"{str(error).splitlines()[0]}. The previous state is intact; free some space and --resume"
+                f"{str(error).splitlines()[0]}. The last good state is kept; free some space, then --resume"
             ) from error
 
     def _load(self, parts: dict[str, Stateful]) -> None:
@@ -171,7 +171,7 @@ class Run:
             name = changed[0]
             raise BlendGANError(
                 f"--{name.replace('_', '-')} is {now[name]}, but the run in {self.folder} was "
-                f"started with {before.get(name)}; resume with the same flags, or start another --out"
+                f"started with {before.get(name)}; resume with the same flags"
             )
 
     def _flags(self) -> dict:
@@ -218,7 +218,7 @@ class _Flag:
 
 @contextmanager
 def _interruptible() -> Iterator[_Flag]:
-    """Turns the first SIGINT into a flag, so that a step is never torn; a second one ends at once."""
+    """Turns the first SIGINT into a flag, so that no step is torn; a second one ends at once."""
     flag = _Flag()
 
     def handle(_signal, _frame):

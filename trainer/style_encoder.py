@@ -155,7 +155,7 @@ def normalize_rms_(encoder: StyleEncoder, encoded: tuple[Tensor, Tensor]) -> Non
 
 
 def neighbours(z_style: Tensor) -> Tensor:
-    """Nearest first, by cosine, without the picture itself. z_style: [M, S] -> indices [M, M - 1]."""
+    """Nearest first, by cosine, itself left out. z_style: [M, S] -> indices [M, M - 1]."""
     unit = torch.nn.functional.normalize(z_style, dim=1)
     similarity = (unit @ unit.t()).fill_diagonal_(-2)
     return similarity.argsort(dim=1, descending=True)[:, :-1]

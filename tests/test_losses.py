@@ -1,0 +1,51 @@
+"""The trainer's losses, mostly by hand."""
+
+import math
+
+import pytest
+import torch
+
+from trainer.losses import (
+    d_logistic_loss,
+    g_logistic_loss,
+    nt_xent_loss,
+    path_lengths,
+    r1_penalty,
+)
+
+
+def test_logistic_losses_by_hand():
+    """softplus(0) = ln 2; softplus(-2) = ln(1 + e^-2)."""
+    zero, two = torch.zeros(3, 1), torch.full((3, 1), 2.0)
+    assert g_logistic_loss(two).item() == pytest.approx(math.log1p(math.exp(-2)))
+    assert d_logistic_loss(two, zero).item() == pytest.approx(
+        math.log1p(math.exp(-2)) + math.log(2)
+    )
+
+
+def test_r1_by_hand():
+    """D(x) = 3 * sum(x): the gradient is 3 at each of 12 values, 9 * 12 = 108."""
+    real = torch.randn(2, 3, 2, 2, requires_grad=True)
+    logits = 3 * real.sum(dim=(1, 2, 3))[:, None]
+    assert r1_penalty(real, logits).item() == pytest.approx(108)
+
+
+def test_path_lengths_of_a_linear_generator():
+    """images = a * w at every pixel: |J^T y| = a * |sum of y|, with y of unit expected square."""
+    torch.manual_seed(0)
+    w = torch.randn(4000, 1, 1, requires_grad=True)
+    images = 5 * w.view(-1, 1, 1, 1).expand(-1, 1, 4, 4)
+    lengths = path_lengths(images, w)
+    assert lengths.square().mean().item() == pytest.approx(25, rel=0.1)
+
+
+def test_nt_xent_by_hand():
+    """Two orthogonal pictures, equal views, tau 1: -log(e / (e + 2)) for every view."""
+    views = torch.eye(2)
+    expected = -math.log(math.e / (math.e + 2))
+    assert nt_xent_loss(views, views, temperature=1.0).item() == pytest.approx(expected)
+
+
+def test_nt_xent_does_not_see_the_length_of_a_vector():
+    first, second = torch.randn(5, 8), torch.randn(5, 8)
+    torch.testing.assert_close(nt_xent_loss(first, second), nt_xent_loss(7 * first, second / 3))
