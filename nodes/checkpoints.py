@@ -6,6 +6,7 @@ from pathlib import Path
 import folder_paths
 
 from ..blendgan_core import STARTER, CheckpointError
+from ..blendgan_core.checkpoint import LOCAL_MODELS
 
 FOLDER = "blendgan"
 EXTENSIONS = {".safetensors", ".pt", ".pth", ".pkl"}
@@ -13,12 +14,13 @@ BUILT_IN = "starter (built in)"
 
 
 def register_folder() -> None:
-    """Make models/blendgan known to ComfyUI.
+    """Make models/blendgan known to ComfyUI, and the pack's own, where fine-tunes may lie.
 
     A folder of extra_model_paths.yaml is known already, but with no extensions, which would list
     every file in it; hence the union.
     """
     folder_paths.add_model_folder_path(FOLDER, os.path.join(folder_paths.models_dir, FOLDER))
+    folder_paths.add_model_folder_path(FOLDER, str(LOCAL_MODELS))
     paths, extensions = folder_paths.folder_names_and_paths[FOLDER]
     folder_paths.folder_names_and_paths[FOLDER] = (paths, EXTENSIONS | set(extensions))
 

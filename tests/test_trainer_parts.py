@@ -92,7 +92,7 @@ def test_folders_without_pictures_are_refused(tmp_path):
 
 
 def test_affine_augmentation_moves_and_keeps_colours():
-    """Colours stay within those of the picture: it interpolates and reflects, and never recolours."""
+    """Colours stay within those of the picture: it interpolates and reflects, no more."""
     torch.manual_seed(0)
     images = torch.rand(8, 3, 16, 16) * 0.5 + 0.2
     moved = random_affine(images)

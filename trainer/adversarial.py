@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from blendgan_core.config import GeneratorConfig
 from blendgan_core.discriminators import Discriminator, ProjectionDiscriminator
+from blendgan_core.errors import BlendGANError
 from blendgan_core.generator import Generator
 from blendgan_core.style_encoder import StyleEncoder
 
@@ -65,6 +66,8 @@ class Adversaries(nn.Module):
         device: torch.device,
     ):
         super().__init__()
+        if not config.negatives:
+            raise BlendGANError("--negatives is empty; name queued, paired or mismatched")
         self.settings = config
         self.generator = generator
         self.average = deepcopy(generator).eval().requires_grad_(False)

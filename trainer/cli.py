@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import tyro
@@ -19,7 +20,7 @@ def run_cli(function: Callable[[Any], Any], config_class: type) -> None:
     A BlendGANError ends as one line on stderr and exit code 2, Ctrl-C as exit code 130; any other
     exception is our own mistake and keeps its traceback.
     """
-    config = tyro.cli(config_class)
+    config = tyro.cli(config_class, prog=f"python -m trainer.{Path(sys.argv[0]).stem}")
     try:
         function(config)
     except BlendGANError as error:

@@ -71,7 +71,7 @@ def convert(config: ConvertConfig) -> Path:
         dtype=torch.float16 if config.half else None,
     )
     labels = ", ".join(PARTS[name][0] for name in PARTS if name in brought_by)
-    print(f"wrote {config.out} ({config.out.stat().st_size / 1e6:.0f} MB): {labels}")
+    print(f"wrote {config.out} ({config.out.stat().st_size / 1e6:.1f} MB): {labels}")
     return config.out
 
 

@@ -14,11 +14,11 @@ from torch import Tensor
 import blendgan_core
 from blendgan_core.blendgan import BlendGAN
 from blendgan_core.checkpoint import LOCAL_MODELS, STARTER
-from blendgan_core.errors import CheckpointError
+from blendgan_core.errors import BlendGANError, CheckpointError
 
 from .adversarial import AdversarialConfig, Adversaries
 from .cli import run_cli
-from .data import ImageSet, random_flip
+from .data import ImageSet, find_pictures, random_flip
 from .gan import load_discriminators_, sample
 from .run import Run, choose_device
 
@@ -54,13 +54,17 @@ def finetune(config: FinetuneConfig) -> Path:
     name = config.name or config.ref.stem
     out = config.out or Path("runs") / "finetune" / name
     config = replace(config, name=name, out=out)
+    listed = models_folder() / f"{name}.safetensors"
+    if listed.exists() and not config.resume:
+        raise BlendGANError(f"{listed} exists already; choose another --name")
+    references = find_pictures(config.ref)
     base = blendgan_core.load(config.checkpoint)
     if base.generator is None or base.style_encoder is None:
         raise CheckpointError(
             f"{config.checkpoint} lacks a generator or a style encoder; a fine-tune needs both. "
             "Give a checkpoint that stylises, such as the default"
         )
-    references = ImageSet(config.ref, base.resolution)
+    references = ImageSet(references, base.resolution)
     natural = ImageSet(config.natural, base.resolution) if config.natural else None
     run = Run(config)
     device = choose_device(config.device)
@@ -92,7 +96,6 @@ def finetune(config: FinetuneConfig) -> Path:
         "seed": config.seed,
     }
     final = blendgan_core.save(model, out / "final.safetensors", provenance)
-    listed = models_folder() / f"{name}.safetensors"
     blendgan_core.save(model, listed, provenance)
     print(f"the checkpoint is {listed}\nrun folder: {final.parent}")
     print(f"in ComfyUI: reload the page (R) and choose {listed.name} in 'Load BlendGAN'")

@@ -109,17 +109,18 @@ class Run:
         log = self.folder / "log.jsonl"
         self._drop_log_after(self.step, log)
         started, first = time.monotonic(), self.step
+        latest: dict[str, Tensor | float] = {}  # a lazy loss is logged with its last value
         with _interruptible() as interrupted, open(log, "a", encoding="utf-8") as lines:
             bar = tqdm(initial=self.step, total=self.config.steps, unit="step", dynamic_ncols=True)
             while self.step < self.config.steps:
                 torch.manual_seed(step_seed(self.config.seed, self.step))
-                losses = step()
+                latest |= step()
                 self.step += 1
                 bar.update()
                 due = self.step % self.config.save_every == 0 or self.step == self.config.steps
                 if due or interrupted or self.step % LOG_EVERY == 0:
                     speed = (self.step - first) * self.config.batch / (time.monotonic() - started)
-                    values = {name: float(value) for name, value in losses.items()}
+                    values = {name: float(value) for name, value in latest.items()}
                     self._refuse_nan(values)
                     bar.set_postfix(
                         {k: f"{v:.3g}" for k, v in values.items()} | {"img/s": f"{speed:.1f}"}
@@ -148,7 +149,8 @@ class Run:
             temporary.unlink(missing_ok=True)
             raise BlendGANError(
                 f"the state could not be written to {self.state_file}: "
-                f"{str(error).splitlines()[0]}. The last good state is kept; free some space, then --resume"
+                f"{str(error).splitlines()[0]}. The last good state is kept; "
+                "free some space, then --resume"
             ) from error
 
     def _load(self, parts: dict[str, Stateful]) -> None:
