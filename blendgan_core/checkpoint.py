@@ -83,7 +83,10 @@ def save(
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        temporary.touch()
+        usual_mode = temporary.stat().st_mode  # safetensors makes a file that others cannot read
         save_file(tensors, temporary, metadata=header)
+        temporary.chmod(usual_mode)
         os.replace(temporary, path)
     except OSError as error:
         raise CheckpointError(f"{path} could not be written: {error.strerror or error}") from error

@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 
 from .errors import CheckpointError
 
@@ -24,6 +25,7 @@ DAMAGED = (
     RuntimeError,
     TypeError,
     ValueError,
+    SafetensorError,  # torch.load hands over every file that is named *.safetensors
 )
 
 

@@ -2,27 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from PIL import Image
+from tiny_model import PARTS, tiny_model
 
 import blendgan_core
-from blendgan_core import BlendGAN, GeneratorConfig, PSPConfig, StyleEncoderConfig
+from blendgan_core import BlendGAN
 from blendgan_core.__main__ import main
 from blendgan_core.images import read_image, to_uint8
-
-SIZES = {
-    "generator": GeneratorConfig(
-        resolution=32, z_dim=16, w_dim=16, mapping_layers=2, channel_base=256, channel_max=8
-    ),
-    "style_encoder": StyleEncoderConfig(
-        image_size=32, vgg_width=2, hidden_dim=16, predictor_layers=2, z_dim=16
-    ),
-    "psp_encoder": PSPConfig(
-        image_size=32, channels=(4, 4, 8, 8), blocks=(1, 1, 1, 1), w_dim=16, num_layers=8
-    ),
-}
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +20,11 @@ def files(tmp_path_factory) -> Path:
     """A folder with checkpoints, and with good and bad pictures."""
     folder = tmp_path_factory.mktemp("files")
     for name, parts in {
-        "model": tuple(SIZES),
+        "model": PARTS,
         "psp": ("psp_encoder",),
         "generator": ("generator",),
     }.items():
-        torch.manual_seed(0)
-        model = BlendGAN(**{part: SIZES[part] for part in parts})
+        model = tiny_model(SimpleNamespace(blendgan_core=blendgan_core), parts=parts)
         blendgan_core.save(model, folder / f"{name}.safetensors", metadata={"steps": 7})
     whole = (folder / "model.safetensors").read_bytes()
     (folder / "cut.safetensors").write_bytes(whole[: len(whole) // 2])
@@ -283,7 +272,8 @@ def test_inspect_tells_parts_sizes_and_origin(run):
     out = run("inspect model.safetensors").out
     assert "resolution: 32 x 32, 8 layers" in out
     assert "steps: 7" in out
-    count = sum(p.numel() for p in BlendGAN(SIZES["generator"]).generator.state_dict().values())
+    model = blendgan_core.load("model.safetensors")
+    count = sum(tensor.numel() for tensor in model.generator.state_dict().values())
     assert f"generator: {count:,} parameters (with buffers), float32" in out
     assert (
         "generator: none (upstream brings it in blendgan.pt)" in run("inspect psp.safetensors").out
