@@ -81,6 +81,13 @@ def _add_stylize(commands) -> None:
         help="one face and one style: a .png, .jpg or .webp file; otherwise a folder, made if need "
         "be, which gets <face>__<style>.png",
     )
+    command.add_argument(
+        "--sheet",
+        type=Path,
+        metavar="FILE",
+        help="also write one picture with all styles in a row, all faces in a column, and the "
+        "results between them",
+    )
     command.set_defaults(run=stylize)
 
 

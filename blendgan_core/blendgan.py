@@ -26,7 +26,7 @@ class BlendGAN(nn.Module):
     """Generator, style encoder and pSp encoder (paper, figure 2). Any part may be missing.
 
     All public methods take and return float RGB NCHW in [-1, 1], compute without gradients and move
-    their input to the model's device and dtype.
+    their input to the device and dtype of the part that takes it.
     """
 
     def __init__(
@@ -80,33 +80,37 @@ class BlendGAN(nn.Module):
     def sample_face(self, seeds: list[int], truncation: float = 0.75) -> Tensor:
         """One random face a seed -> w_face [N, L, W]; the same on every device."""
         generator = self._need("generator")
-        return generator.map_face(self._input(self._normal(seeds)), truncation)
+        return generator.map_face(_move(self._normal(seeds), generator), truncation)
 
     @torch.no_grad()
     def sample_style(self, seeds: list[int]) -> Tensor:
         """One random style a seed -> z_style [N, S]; the same on every device."""
         generator = self._need("generator")
-        return generator.style_from_normal(self._input(self._normal(seeds)))
+        return generator.style_from_normal(_move(self._normal(seeds), generator))
 
     @torch.no_grad()
     def map_face(self, z: Tensor, truncation: float = 1.0) -> Tensor:
         """z: [N, Z], normal -> w_face [N, L, W]."""
-        return self._need("generator").map_face(self._input(z), truncation)
+        generator = self._need("generator")
+        return generator.map_face(_move(z, generator), truncation)
 
     @torch.no_grad()
     def map_style(self, z_style: Tensor) -> Tensor:
         """z_style: [N, S] -> w_style [N, L, W]."""
-        return self._need("generator").map_style(self._input(z_style))
+        generator = self._need("generator")
+        return generator.map_style(_move(z_style, generator))
 
     @torch.no_grad()
     def encode_style(self, images: Tensor) -> Tensor:
         """Pictures of any size [N, 3, H, W] in [-1, 1] -> z_style [N, S]."""
-        return self._need("style_encoder")(self._input(images))
+        style_encoder = self._need("style_encoder")
+        return style_encoder(_move(images, style_encoder))
 
     @torch.no_grad()
     def invert(self, images: Tensor) -> Tensor:
         """Aligned faces of any size [N, 3, H, W] in [-1, 1] -> w_face [N, L, W] (pSp)."""
-        return self._need("psp_encoder")(self._input(images))
+        psp_encoder = self._need("psp_encoder")
+        return psp_encoder(_move(images, psp_encoder))
 
     @torch.no_grad()
     def blend(
@@ -118,7 +122,7 @@ class BlendGAN(nn.Module):
         layer `indicator`. Codes of another model, or values out of range, raise BlendGANError.
         """
         generator = self._need("generator")
-        w_face, z_style = self._input(w_face), self._input(z_style)
+        w_face, z_style = _move(w_face, generator), _move(z_style, generator)
         config = generator.config
         if w_face.ndim != 3 or w_face.shape[1:] != (config.num_layers, config.w_dim):
             raise BlendGANError(
@@ -151,7 +155,7 @@ class BlendGAN(nn.Module):
             maps = synthesis.draw_noise(len(w))
         else:
             maps = synthesis.draw_noise(1, torch.Generator("cpu").manual_seed(noise))
-        return synthesis(self._input(w), maps)
+        return synthesis(_move(w, synthesis), maps)
 
     def stylize(
         self, faces: Tensor, styles: Tensor, indicator: int = 6, theta: float = 1.0
@@ -171,14 +175,16 @@ class BlendGAN(nn.Module):
             )
         return module
 
-    def _input(self, x: Tensor) -> Tensor:
-        parameter = next(self.parameters())
-        return x.to(parameter.device, parameter.dtype)
-
     def _normal(self, seeds: list[int]) -> Tensor:
         z_dim = self.config.generator.z_dim
         draws = [torch.randn(z_dim, generator=torch.Generator("cpu").manual_seed(s)) for s in seeds]
         return torch.stack(draws)  # [N, Z]
+
+
+def _move(x: Tensor, module: nn.Module) -> Tensor:
+    """x on the device and in the dtype of a module."""
+    parameter = next(module.parameters())
+    return x.to(parameter.device, parameter.dtype)
 
 
 # each part's name for people, and the upstream file that brings it

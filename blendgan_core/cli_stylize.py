@@ -11,7 +11,8 @@ from torch import Tensor
 
 from .cli_shared import load_model, output_paths, warn, write_result
 from .errors import BlendGANError, ImageError
-from .images import center_square, list_images, read_image
+from .images import center_square, check_output, list_images, read_image
+from .sheets import write_sheet
 
 
 def stylize(options: Namespace) -> int:
@@ -19,12 +20,16 @@ def stylize(options: Namespace) -> int:
     faces, styles = find_images(options.face), find_images(options.style)
     names = [f"{face}__{style}" for face, style in product(name_each(faces), name_each(styles))]
     paths = dict(zip(product(faces, styles), output_paths(options.out, names), strict=True))
-    refuse_overwriting(paths.values(), faces + styles)
+    outputs = [*paths.values(), *([options.sheet] if options.sheet else [])]
+    refuse_overwriting(outputs, faces + styles)
+    if options.sheet:
+        check_output(options.sheet)
 
     model = load_model(options, "generator", "style_encoder", "psp_encoder")
     z_styles = encode_each(styles, lambda path, image: model.encode_style(image))
     w_faces = encode_each(faces, lambda path, image: model.invert(square_face(path, image)))
     jobs = list(product(w_faces, z_styles))
+    results = {}
     for start in range(0, len(jobs), options.batch):
         batch = jobs[start : start + options.batch]
         w_face = torch.cat([w_faces[face] for face, _ in batch])  # [N, L, W]
@@ -32,7 +37,28 @@ def stylize(options: Namespace) -> int:
         w = model.blend(w_face, z_style, options.indicator, options.theta)
         for job, image in zip(batch, model.synthesize(w), strict=True):
             write_result(paths[job], image)
+            results[job] = image
+    if options.sheet:
+        write_overview(options.sheet, results)
     return 0 if len(jobs) == len(paths) else 2
+
+
+def write_overview(path: Path, results: dict[tuple[Path, Path], Tensor]) -> None:
+    """One sheet: the styles in its first row, the faces in its first column, the results between.
+
+    results: (face, style) -> picture [3, R, R].
+    """
+    faces, styles = ({job[side]: None for job in results} for side in (0, 1))
+    columns: list[list[Tensor | None]] = [[None, *(read_square(face) for face in faces)]]
+    for style in styles:
+        columns.append([read_square(style), *(results[face, style] for face in faces)])
+    write_sheet(path, columns)
+    print(f"wrote {path}", flush=True)
+
+
+def read_square(path: Path) -> Tensor:
+    """The centre square of a picture file, [3, S, S]."""
+    return center_square(read_image(path))[0]
 
 
 def find_images(paths: list[Path]) -> list[Path]:

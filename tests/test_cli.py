@@ -311,3 +311,24 @@ def test_ctrl_c_ends_quietly(run, monkeypatch, tmp_path):
     result = run(f"stylize {ONE} {MODEL} --out {tmp_path}/a.png")
     assert (result.code, result.err) == (130, "")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sheet_shows_styles_faces_and_results(run, files, tmp_path):
+    """Row 0: a white corner, two styles. Then three faces, each with its two results."""
+    out = f"--out {tmp_path / 'all'} --sheet {tmp_path / 'sheet.png'}"
+    result = run(f"stylize --checkpoint model.safetensors --face faces --style styles {out}")
+    assert result.code == 0
+    sheet = read_image(tmp_path / "sheet.png")
+    assert sheet.shape == (3, 4 * 128, 3 * 128)
+    assert (sheet[:, :128, :128] == 1).all()
+    red = read_image(files / "faces" / "face0.png")[:, :1, :1]
+    assert (sheet[:, 128:256, :128] == red).all()
+    stylised = read_image(tmp_path / "all" / "face1__ramp.png")  # 32 pixels, so 4 to a pixel
+    assert torch.equal(sheet[:, 256:384:4, 256:384:4], stylised)
+
+
+def test_a_sheet_that_cannot_be_written_is_refused_before_the_work(run, tmp_path):
+    line = f"--face faces --style styles --out {tmp_path / 'all'} --sheet {tmp_path / 'sheet.txt'}"
+    result = run(f"stylize --checkpoint model.safetensors {line}")
+    assert result.code == 2 and "sheet.txt ends in '.txt'" in result.err
+    assert written(tmp_path) == []

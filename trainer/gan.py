@@ -15,12 +15,12 @@ from blendgan_core.checkpoint import read_part
 from blendgan_core.config import GeneratorConfig
 from blendgan_core.errors import BlendGANError, CheckpointError
 from blendgan_core.generator import Generator
+from blendgan_core.sheets import write_sheet
 from blendgan_core.style_encoder import StyleEncoder
 
 from .adversarial import AdversarialConfig, Adversaries
 from .cli import run_cli
 from .data import ImageSet, random_flip
-from .grids import save_grid
 from .run import Run, choose_device
 
 GRID_ROWS = 8
@@ -172,7 +172,7 @@ def sample(game: Adversaries, art: ImageSet | None, path: Path) -> None:
     if art is None:
         z = torch.randn(GRID_ROWS * GRID_ROWS, generator.config.z_dim).to(generator.w_mean)
         faces = generator.synthesis(generator.map_face(z), noise)
-        save_grid(path, list(faces.view(GRID_ROWS, GRID_ROWS, *faces.shape[1:])))
+        write_sheet(path, list(faces.view(GRID_ROWS, GRID_ROWS, *faces.shape[1:])))
         return
     columns = []
     for _ in range(2):
@@ -183,7 +183,7 @@ def sample(game: Adversaries, art: ImageSet | None, path: Path) -> None:
             w = generator.blending(w_face, w_style, min(indicator, generator.config.num_layers))
             columns.append(generator.synthesis(w, noise))
         columns.append(references)
-    save_grid(path, columns)
+    write_sheet(path, columns)
 
 
 if __name__ == "__main__":

@@ -17,11 +17,11 @@ from blendgan_core.checkpoint import read_header, read_part
 from blendgan_core.config import PSPConfig
 from blendgan_core.errors import CheckpointError
 from blendgan_core.psp_encoder import PSPEncoder
+from blendgan_core.sheets import write_sheet
 from blendgan_core.style_encoder import StyleEncoder
 
 from .cli import run_cli
 from .data import ImageSet, random_flip
-from .grids import save_grid
 from .run import Run, TrainingConfig, choose_device
 
 GRID_ROWS = 8
@@ -163,7 +163,7 @@ def sample(base: BlendGAN, encoder: PSPEncoder, natural: ImageSet, path: Path) -
         rebuilt = base.generator.synthesis(encoder(faces), base.generator.synthesis.fixed_noise())
         columns += [F.adaptive_avg_pool2d(faces, base.resolution), rebuilt]
     encoder.train()
-    save_grid(path, columns)
+    write_sheet(path, columns)
 
 
 if __name__ == "__main__":

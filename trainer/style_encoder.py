@@ -16,12 +16,12 @@ from blendgan_core.blendgan import BlendGAN
 from blendgan_core.config import StyleEncoderConfig
 from blendgan_core.errors import BlendGANError
 from blendgan_core.layers import EqualLinear
+from blendgan_core.sheets import write_sheet
 from blendgan_core.style_encoder import StyleEncoder, load_pretrained_vgg_
 
 from .augment import random_affine
 from .cli import run_cli
 from .data import ImageSet
-from .grids import save_grid
 from .losses import nt_xent_loss
 from .run import Run, TrainingConfig, choose_device
 
@@ -175,7 +175,7 @@ def sample(encoder: StyleEncoder, art: ImageSet, path: Path) -> None:
     queries = torch.linspace(0, len(pictures) - 1, min(GRID_QUERIES, len(pictures))).long()
     nearest = neighbours(z_style)[queries, :GRID_NEIGHBOURS]
     columns = [pictures[queries], *pictures[nearest].t()]
-    save_grid(path, [art.batch(column) for column in columns])
+    write_sheet(path, [art.batch(column) for column in columns])
 
 
 if __name__ == "__main__":
