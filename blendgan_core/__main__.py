@@ -22,6 +22,11 @@ def main(arguments: list[str] | None = None) -> int:
     except BlendGANError as error:
         print(f"error: {' '.join(str(error).splitlines())}", file=sys.stderr)
         return EXIT_USER_ERROR
+    except OSError as error:  # such as a folder that may not be entered
+        if error.filename is None:
+            raise
+        print(f"error: {error.filename}: {error.strerror}; check the path", file=sys.stderr)
+        return EXIT_USER_ERROR
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
 
@@ -195,8 +200,8 @@ def _positive(text: str) -> int:
 
 
 def _seed(text: str) -> int:
-    if not text.isdecimal() or int(text) >= 2**62:  # PyTorch's seeds end at 64 bits
-        raise argparse.ArgumentTypeError(f"expected a whole number from 0 on, found {text!r}")
+    if not text.isdecimal() or int(text) >= 2**64:  # where PyTorch's seeds end
+        raise argparse.ArgumentTypeError(f"expected a whole number in 0..2^64-1, found {text!r}")
     return int(text)
 
 
@@ -211,4 +216,5 @@ def _share(text: str) -> float:
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace")  # a file name that the terminal cannot show
     sys.exit(main())

@@ -47,7 +47,11 @@ def load(
         parts = read_upstream(path)
         configs = {name: config for name, (config, _) in parts.items()}
         states = {name: state for name, (_, state) in parts.items()}
-    model = BlendGAN(**configs)
+    try:
+        model = BlendGAN(**configs)
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"{path} has impossible sizes in its header: {reason}") from error
     for name, state in states.items():
         _fill(path, name, getattr(model, name), state)
     return model.to(device, dtype or torch.float32).eval().requires_grad_(False)
@@ -80,18 +84,23 @@ def save(
         "provenance": json.dumps(metadata or {}),
     }
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch()
         usual_mode = temporary.stat().st_mode  # safetensors makes a file that others cannot read
         save_file(tensors, temporary, metadata=header)
         temporary.chmod(usual_mode)
         os.replace(temporary, path)
-    except OSError as error:
-        raise CheckpointError(f"{path} could not be written: {error.strerror or error}") from error
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CheckpointError(
+            f"{path} could not be written ({reason}); choose a folder that you may write to, on a "
+            "disk with space left"
+        ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if path.parent.is_dir():
+            temporary.unlink(missing_ok=True)
     return path
 
 
@@ -123,6 +132,10 @@ def read_header(path: str | os.PathLike) -> dict:
         config, provenance = json.loads(metadata["config"]), json.loads(metadata["provenance"])
     except (KeyError, json.JSONDecodeError) as error:
         raise CheckpointError(f"{path} has a damaged header ({error}); fetch it again") from error
+    if not all(isinstance(v, dict) for v in (config, provenance)) or not all(
+        isinstance(sizes, dict) for sizes in config.values()
+    ):
+        raise CheckpointError(f"{path} has a damaged header (unexpected JSON); fetch it again")
     unknown = set(config) - set(CONFIGS)
     if unknown or not config:
         raise CheckpointError(

@@ -24,7 +24,8 @@ def inspect(options: Namespace) -> int:
         print(f"resolution: {model.resolution} x {model.resolution}, {model.num_layers} layers")
     for name, state in states_by_part(path, model).items():
         print(f"{title(name)}: {describe(state)}")
-        for key, value in asdict(getattr(model.config, name)).items() if name in PARTS else ():
+        sizes = getattr(model.config, name, None)
+        for key, value in asdict(sizes).items() if sizes else ():
             print(f"    {key}: {value}")
     for name in PARTS:
         if getattr(model, name) is None:

@@ -10,7 +10,7 @@ from .images import read_image
 
 def pairs(options: Namespace) -> int:
     """Write --count pictures, each [3, R, 2R]: the natural face, then the stylised one."""
-    seeds = list(range(options.seed, options.seed + options.count))
+    seeds = [(options.seed + k) % 2**64 for k in range(options.count)]
     paths = output_paths(options.out, [f"pair_{seed}" for seed in seeds])
     if options.style is not None:
         picture = read_image(options.style)[None]  # [1, 3, H, W]

@@ -4,11 +4,11 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from .blendgan import PARTS, BlendGAN
 from .checkpoint import load
+from .devices import choose_device
 from .errors import BlendGANError, CheckpointError
 from .images import WRITABLE, check_output, write_image
 
@@ -18,7 +18,7 @@ def load_model(options: Namespace, *parts: str) -> BlendGAN:
 
     Also refuses an --indicator that does not fit the model, before any work is done.
     """
-    model = load(options.checkpoint, device=pick_device(options.device))
+    model = load(options.checkpoint, device=choose_device(options.device))
     for part in parts:
         if getattr(model, part) is None:
             found = " and a ".join(PARTS[name][0] for name in PARTS if getattr(model, name))
@@ -30,20 +30,6 @@ def load_model(options: Namespace, *parts: str) -> BlendGAN:
             )
     model.generator.blending.share(options.indicator, options.theta)  # raises if out of range
     return model
-
-
-def pick_device(name: str) -> str:
-    """ "auto", or a device that must be there -> the name of a device that is."""
-    available = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if name == "auto":
-        return next(device for device, is_there in available.items() if is_there)
-    if not available[name]:
-        raise BlendGANError(f"--device {name}: PyTorch finds none here; use --device auto or cpu")
-    return name
 
 
 def output_paths(out: Path, names: list[str]) -> list[Path]:

@@ -2,7 +2,7 @@
 
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from .cli_shared import load_model, output_paths, warn, write_result
 from .errors import BlendGANError, ImageError
 from .images import center_square, check_output, list_images, read_image
+from .layers import average_pool
 from .sheets import write_sheet
 
 
@@ -37,7 +38,8 @@ def stylize(options: Namespace) -> int:
         w = model.blend(w_face, z_style, options.indicator, options.theta)
         for job, image in zip(batch, model.synthesize(w), strict=True):
             write_result(paths[job], image)
-            results[job] = image
+            if options.sheet:
+                results[job] = image.cpu()
     if options.sheet:
         write_overview(options.sheet, results)
     return 0 if len(jobs) == len(paths) else 2
@@ -57,8 +59,9 @@ def write_overview(path: Path, results: dict[tuple[Path, Path], Tensor]) -> None
 
 
 def read_square(path: Path) -> Tensor:
-    """The centre square of a picture file, [3, S, S]."""
-    return center_square(read_image(path))[0]
+    """The centre square of a picture file, at most 512 pixels a side: [3, S, S]."""
+    square = center_square(read_image(path))[0]
+    return average_pool(square[None], min(square.shape[-1], 512))[0]
 
 
 def find_images(paths: list[Path]) -> list[Path]:
@@ -78,12 +81,16 @@ def name_each(paths: list[Path]) -> list[str]:
     ]
 
 
-def refuse_overwriting(outputs: Iterable[Path], inputs: list[Path]) -> None:
-    """Raise BlendGANError if a result would replace a picture that is to be read."""
-    originals = {path.absolute() for path in inputs}
+def refuse_overwriting(outputs: list[Path], inputs: list[Path]) -> None:
+    """Raise BlendGANError if a result would replace a picture to be read, or another result."""
+    originals = [path for path in inputs if path.exists()]
     for path in outputs:
-        if path.absolute() in originals:
-            raise BlendGANError(f"--out {path} is one of the pictures to read; give another name")
+        if path.exists() and any(path.samefile(original) for original in originals):
+            raise BlendGANError(f"{path} is one of the pictures to read; give another --out")
+    places = Counter(str(path.resolve()).casefold() for path in outputs)  # as Windows compares them
+    for path in outputs:
+        if places[str(path.resolve()).casefold()] > 1:
+            raise BlendGANError(f"{path} would be written twice; rename a picture, or the output")
 
 
 def encode_each(paths: list[Path], encode: Callable[[Path, Tensor], Tensor]) -> dict[Path, Tensor]:

@@ -16,6 +16,7 @@ from .errors import ImageError
 
 READABLE = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 WRITABLE = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+MAX_SIDE = {"WEBP": 16383, "JPEG": 65500}  # pixels
 # Only plain raster formats: Pillow would hand an EPS file to Ghostscript, which runs its code.
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "TIFF", "AVIF")
 MAX_PIXELS = 178_956_970  # Pillow's own limit; checked here too, because other packs switch it off
@@ -54,6 +55,8 @@ def read_image(path: str | Path) -> Tensor:
         ) from None
     except Image.DecompressionBombError:
         raise ImageError(_too_large(path, "too many")) from None
+    except PermissionError:
+        raise ImageError(f"{path} may not be read; change its permissions") from None
     except DAMAGED as error:
         raise ImageError(
             f"{path} is damaged or cut off ({_one_line(error)}): expected a whole picture; "
@@ -68,12 +71,18 @@ def write_image(path: str | Path, image: Tensor) -> None:
     """
     path = Path(path)
     check_output(path)
+    kind = WRITABLE[path.suffix.lower()]
+    if max(image.shape[1:]) > MAX_SIDE.get(kind, 2**31):
+        raise ImageError(
+            f"{path}: {kind} holds at most {MAX_SIDE[kind]} pixels a side, found "
+            f"{max(image.shape[1:])}; write a .png"
+        )
     picture = Image.fromarray(to_uint8(image[None])[0])
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            picture.save(partial, format=WRITABLE[path.suffix.lower()], quality=95)
+            picture.save(partial, format=kind, quality=95)
             os.replace(partial, path)
         finally:
             partial.unlink(missing_ok=True)
@@ -93,7 +102,9 @@ def check_output(path: str | Path) -> None:
             f"{path} ends in {path.suffix or 'no suffix'!r}: expected {', '.join(WRITABLE)}; "
             "the suffix chooses the format"
         )
-    folder = next(folder for folder in path.absolute().parents if folder.exists())
+    folder = next((folder for folder in path.absolute().parents if folder.exists()), None)
+    if folder is None:  # a drive of Windows that is not there
+        raise ImageError(f"{path} cannot be written: there is no {path.absolute().anchor}")
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         problem = "you may not write in" if folder.is_dir() else "there is a file in the way,"
         raise ImageError(f"{path} cannot be written: {problem} {folder}; choose another folder")

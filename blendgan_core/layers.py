@@ -19,6 +19,13 @@ def leaky_relu(x: Tensor) -> Tensor:
     return F.leaky_relu(x, 0.2) * sqrt(2)
 
 
+def average_pool(images: Tensor, size: int) -> Tensor:
+    """Average-pool pictures of any size. [N, C, H, W] -> [N, C, size, size]."""
+    if images.device.type == "mps":  # which takes only sizes that divide
+        return F.adaptive_avg_pool2d(images.cpu(), size).to(images.device)
+    return F.adaptive_avg_pool2d(images, size)
+
+
 def pixel_norm(z: Tensor) -> Tensor:
     """Divide each vector by its root mean square. z: [N, C] -> [N, C].
 
@@ -68,14 +75,14 @@ class EqualConv2d(nn.Module):
         return out if self.bias is None else leaky_relu(out)
 
 
-def fir_filter(x: Tensor, padding: tuple[int, int], gain: float = 1.0, stride: int = 1) -> Tensor:
+def fir_filter(x: Tensor, padding: tuple[int, int], stride: int = 1) -> Tensor:
     """Pad (before, after) in both directions, then filter every channel with the FIR kernel.
 
-    x: [N, C, H, W] -> [N, C, H', W'] with H' = (H + sum(padding) - 4) // stride + 1. The sum of the
-    kernel is `gain`.
+    x: [N, C, H, W] -> [N, C, H', W'] with H' = (H + sum(padding) - 4) // stride + 1. The kernel's
+    sum is 1.
     """
     taps = torch.tensor(FIR, device=x.device, dtype=x.dtype) / sum(FIR)
-    kernel = (torch.outer(taps, taps) * gain).expand(x.shape[1], 1, 4, 4)
+    kernel = torch.outer(taps, taps).expand(x.shape[1], 1, 4, 4)
     before, after = padding
     if before == after:
         return F.conv2d(x, kernel, padding=before, stride=stride, groups=x.shape[1])

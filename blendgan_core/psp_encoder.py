@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .config import PSPConfig
-from .layers import EqualLinear
+from .layers import EqualLinear, average_pool
 
 FIRST_MIDDLE_LAYER = 3  # layers below it read the coarsest map of the pyramid
 FIRST_FINE_LAYER = 7  # layers from here on read the finest one
@@ -121,7 +121,7 @@ class PSPEncoder(nn.Module):
         images: [N, 3, H, W] RGB in [-1, 1] -> [N, C, s, s], [N, C, 2s, 2s], [N, C, 4s, 4s],
         where s is a 16th of the config's image_size.
         """
-        x = F.adaptive_avg_pool2d(images, self.config.image_size)
+        x = average_pool(images, self.config.image_size)
         x = self.input_layer(x.to(self.lateral_fine.weight.dtype))
         stage_outputs = []
         for stage in self.stages:

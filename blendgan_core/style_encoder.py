@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from .config import StyleEncoderConfig
 from .errors import CheckpointError
-from .layers import EqualLinear, leaky_relu
+from .layers import EqualLinear, average_pool, leaky_relu
 from .pickles import read_pickle
 
 TAPS = (3, 8, 17, 26, 35)  # relu1_2, relu2_2, relu3_4, relu4_4, relu5_4 in torchvision's numbering
@@ -42,7 +42,7 @@ def build_vgg(vgg_width: int) -> nn.Sequential:
 
 def upper_triangle(matrix: Tensor) -> Tensor:
     """matrix: [.., C, C] -> [.., C*(C+1)/2], row by row, the diagonal included."""
-    row, column = torch.triu_indices(*matrix.shape[-2:], device=matrix.device)
+    row, column = torch.triu_indices(*matrix.shape[-2:]).to(matrix.device)
     return matrix[..., row, column]
 
 
@@ -62,7 +62,7 @@ def fold_gram_weight(weight: Tensor, vgg_width: int) -> Tensor:
     upper, lower = [], []  # where W_ij and W_ji lie in a row of the given weights
     start = 0
     for c in stage_channels(vgg_width):
-        row, column = torch.triu_indices(c, c, device=weight.device)
+        row, column = torch.triu_indices(c, c).to(weight.device)
         upper.append(start + row * c + column)
         lower.append(start + column * c + row)
         start += c * c
@@ -143,7 +143,7 @@ class StyleEncoder(nn.Module):
 
         images: [N, 3, H, W] RGB in [-1, 1], any size -> [N, G], fp32, none negative.
         """
-        x = F.adaptive_avg_pool2d(images, self.config.image_size)
+        x = average_pool(images, self.config.image_size)
         return torch.cat([gram_upper(tap) for tap in self.features(x)], dim=1)
 
     def gram_features(self, images: Tensor) -> Tensor:

@@ -55,7 +55,10 @@ def test_a_failed_save_leaves_nothing_behind(tmp_path):
     blocked.mkdir()
     with pytest.raises(CheckpointError, match="could not be written"):
         blendgan_core.save(tiny_model(Pack), blocked)
-    assert [p.name for p in tmp_path.iterdir()] == ["folder.safetensors"]
+    (tmp_path / "file").touch()
+    with pytest.raises(CheckpointError, match="could not be written"):
+        blendgan_core.save(tiny_model(Pack), tmp_path / "file" / "model.safetensors")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder.safetensors"]
 
 
 def rewrite(path, **changes):
@@ -73,6 +76,11 @@ def rewrite(path, **changes):
         (lambda p: rewrite(p, format="other"), "not a BlendGAN checkpoint.*'other'"),
         (lambda p: rewrite(p, config="{"), "damaged header"),
         (lambda p: rewrite(p, config='{"engine": {}}'), "holds the parts"),
+        (lambda p: rewrite(p, config="null"), "damaged header"),
+        (lambda p: rewrite(p, config='{"generator": 3}'), "damaged header"),
+        (lambda p: rewrite(p, provenance="[1]"), "damaged header"),
+        (lambda p: rewrite(p, config='{"psp_encoder": {"image_size": 48}}'), "impossible sizes"),
+        (lambda p: rewrite(p, config='{"generator": {"z_dim": "x"}}'), "impossible sizes"),
         (lambda p: rewrite(p, config='{"generator": {"size": 3}}'), "damaged config"),
         (lambda p: rewrite(p, config='{"generator": {"resolution": 16}}'), "does not fit"),
         (lambda p: p.unlink(), "does not exist"),

@@ -226,7 +226,7 @@ def test_a_device_that_is_not_there_is_named(run, tmp_path):
     result = run(
         f"stylize {ONE} --checkpoint model.safetensors --device cuda --out {tmp_path}/a.png"
     )
-    assert result.code == 2 and "--device cuda: PyTorch finds none here" in result.err
+    assert result.code == 2 and "--device cuda cannot be used here" in result.err
 
 
 def test_pairs_show_the_natural_face_and_the_stylised_one(run, files, tmp_path):
@@ -332,3 +332,22 @@ def test_a_sheet_that_cannot_be_written_is_refused_before_the_work(run, tmp_path
     result = run(f"stylize --checkpoint model.safetensors {line}")
     assert result.code == 2 and "sheet.txt ends in '.txt'" in result.err
     assert written(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "line, message",
+    [
+        ("--face faces/face0.png --style styles/ramp.png --out x/../faces/face0.png", "to read"),
+        ("--face clash --style clash --out all", "a__b__c.png would be written twice"),
+        ("--face faces/face0.png --style styles/ramp.png --out o.png --sheet o.png", "twice"),
+    ],
+)
+def test_no_picture_is_lost(run, files, line, message):
+    (files / "clash").mkdir(exist_ok=True)
+    (files / "x").mkdir(exist_ok=True)
+    for name in ("a", "a__b", "c", "b__c"):
+        Image.new("RGB", (8, 8)).save(files / "clash" / f"{name}.png")
+    before = written(files)
+    result = run(f"stylize --checkpoint model.safetensors {line}")
+    assert result.code == 2 and message in result.err
+    assert written(files) == before

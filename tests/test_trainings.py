@@ -203,7 +203,7 @@ def test_finetune_writes_a_checkpoint_for_the_loader(faces, chain, tmp_path, mon
         ({"style_encoder": None}, "--art needs --style-encoder"),
         ({"natural": (Path("nowhere"),)}, "nowhere does not exist"),
         ({"steps": 0}, "--steps is 0"),
-        ({"device": "tpu9"}, "device 'tpu9' cannot be used"),
+        ({"device": "tpu9"}, "--device tpu9 cannot be used"),
         ({"resume": True}, "holds no run to resume"),
     ],
 )

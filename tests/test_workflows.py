@@ -37,12 +37,15 @@ def test_it_runs(path, pack, run, nodes):
     model = pack.nodes.devices.ManagedModel(tiny_model(pack))
     outputs, images = {}, []
     for node in sorted(graph["nodes"], key=lambda node: node["order"]):
+        for slot in node.get("inputs", []):
+            if slot.get("link") is not None:
+                assert links[slot["link"]][3] == node["id"]
+                assert links[slot["link"]][5] == slot["type"]
         if node["type"] in CORE_NODES:
             continue
         inputs = widget_values(node, nodes[node["type"]].GET_NODE_INFO_V1()["input"]["required"])
         for slot in node["inputs"]:
-            _, source, source_slot, target, _, _ = links[slot["link"]]
-            assert target == node["id"]
+            _, source, source_slot, *_ = links[slot["link"]]
             inputs[slot["name"]] = outputs[source, source_slot]
         if node["type"] == "BlendGANLoader":
             assert inputs == {"checkpoint": "starter (built in)"}

@@ -14,13 +14,14 @@ from torch import Tensor
 import blendgan_core
 from blendgan_core.blendgan import BlendGAN
 from blendgan_core.checkpoint import LOCAL_MODELS, STARTER
+from blendgan_core.devices import choose_device
 from blendgan_core.errors import BlendGANError, CheckpointError
 
 from .adversarial import AdversarialConfig, Adversaries
 from .cli import run_cli
 from .data import ImageSet, find_pictures, random_flip
 from .gan import load_discriminators_, sample
-from .run import Run, choose_device
+from .run import Run
 
 
 @dataclass(frozen=True, kw_only=True)

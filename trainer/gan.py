@@ -13,6 +13,7 @@ import blendgan_core
 from blendgan_core.blendgan import BlendGAN
 from blendgan_core.checkpoint import read_part
 from blendgan_core.config import GeneratorConfig
+from blendgan_core.devices import choose_device
 from blendgan_core.errors import BlendGANError, CheckpointError
 from blendgan_core.generator import Generator
 from blendgan_core.sheets import write_sheet
@@ -21,7 +22,7 @@ from blendgan_core.style_encoder import StyleEncoder
 from .adversarial import AdversarialConfig, Adversaries
 from .cli import run_cli
 from .data import ImageSet, random_flip
-from .run import Run, choose_device
+from .run import Run
 
 GRID_ROWS = 8
 

@@ -15,14 +15,16 @@ import blendgan_core
 from blendgan_core.blendgan import BlendGAN
 from blendgan_core.checkpoint import read_header, read_part
 from blendgan_core.config import PSPConfig
+from blendgan_core.devices import choose_device
 from blendgan_core.errors import CheckpointError
+from blendgan_core.layers import average_pool
 from blendgan_core.psp_encoder import PSPEncoder
 from blendgan_core.sheets import write_sheet
 from blendgan_core.style_encoder import StyleEncoder
 
 from .cli import run_cli
 from .data import ImageSet, random_flip
-from .run import Run, TrainingConfig, choose_device
+from .run import Run, TrainingConfig
 
 GRID_ROWS = 8
 CARRIED = ("d_face", "d_style", "d_style_latent", "queue")  # for a later fine-tune
@@ -118,7 +120,7 @@ def reconstruction_losses(
     """faces: [N, 3, H, W] in [-1, 1] -> the weighted losses of rebuilding them at i = L."""
     w_face = encoder(faces)
     rebuilt = base.generator.synthesis(w_face, base.generator.synthesis.fixed_noise())
-    target = F.adaptive_avg_pool2d(faces, base.resolution)
+    target = average_pool(faces, base.resolution)
     deviation = (w_face - encoder.latent_avg).square().mean()
     distance = perceptual_distance(base.style_encoder, rebuilt, target)
     return {
@@ -161,7 +163,7 @@ def sample(base: BlendGAN, encoder: PSPEncoder, natural: ImageSet, path: Path) -
     for _ in range(4):
         faces = natural.batch(natural.draw(GRID_ROWS)).to(base.generator.w_mean)
         rebuilt = base.generator.synthesis(encoder(faces), base.generator.synthesis.fixed_noise())
-        columns += [F.adaptive_avg_pool2d(faces, base.resolution), rebuilt]
+        columns += [average_pool(faces, base.resolution), rebuilt]
     encoder.train()
     write_sheet(path, columns)
 

@@ -53,21 +53,6 @@ class Stateful(Protocol):
     def load_state_dict(self, state_dict: dict[str, Any]) -> Any: ...
 
 
-def choose_device(name: str) -> torch.device:
-    """The torch device for a --device flag."""
-    if name != "auto":
-        try:
-            return torch.empty(0, device=name).device
-        except (RuntimeError, AssertionError) as error:
-            first = str(error).splitlines()[0]
-            raise BlendGANError(
-                f"device {name!r} cannot be used: {first}. Try --device cpu"
-            ) from error
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
 class Run:
     """A run folder, and the loop that fills it."""
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 import blendgan_core
 from blendgan_core.blendgan import BlendGAN
 from blendgan_core.config import StyleEncoderConfig
+from blendgan_core.devices import choose_device
 from blendgan_core.errors import BlendGANError
 from blendgan_core.layers import EqualLinear
 from blendgan_core.sheets import write_sheet
@@ -23,7 +24,7 @@ from .augment import random_affine
 from .cli import run_cli
 from .data import ImageSet
 from .losses import nt_xent_loss
-from .run import Run, TrainingConfig, choose_device
+from .run import Run, TrainingConfig
 
 STATISTICS_PICTURES = 2048  # for the mean and deviation of the Gram values
 RETRIEVAL_PICTURES = 512
