@@ -149,7 +149,9 @@ def read_header(path: str | os.PathLike) -> dict:
 
 
 def read_part(path: str | os.PathLike, prefix: str) -> dict[str, Tensor]:
-    """The tensors of one part, without their prefix; empty if the file does not have it."""
+    """The tensors of one part, without their prefix; empty if the file is not ours or lacks it."""
+    if not is_safetensors(_existing(path)):
+        return {}
     with safe_open(path, framework="pt") as file:
         keys = [key for key in file.keys() if key.startswith(prefix + ".")]
         return {key[len(prefix) + 1 :]: file.get_tensor(key) for key in keys}

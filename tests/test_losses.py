@@ -31,21 +31,34 @@ def test_r1_by_hand():
 
 
 def test_path_lengths_of_a_linear_generator():
-    """images = a * w at every pixel: |J^T y| = a * |sum of y|, with y of unit expected square."""
+    """images = 5 * sum of w [2, 3] at every pixel: a layer's gradient is 3 times 5 * (sum of y).
+
+    The sum of y has an expected square of 1, so the mean over layers of |gradient|^2 is 25 * 3.
+    """
     torch.manual_seed(0)
-    w = torch.randn(4000, 1, 1, requires_grad=True)
-    images = 5 * w.view(-1, 1, 1, 1).expand(-1, 1, 4, 4)
+    w = torch.randn(4000, 2, 3, requires_grad=True)
+    images = 5 * w.sum(dim=(1, 2)).view(-1, 1, 1, 1).expand(-1, 1, 4, 4)
     lengths = path_lengths(images, w)
-    assert lengths.square().mean().item() == pytest.approx(25, rel=0.1)
+    assert lengths.square().mean().item() == pytest.approx(75, rel=0.1)
 
 
 def test_nt_xent_by_hand():
     """Two orthogonal pictures, equal views, tau 1: -log(e / (e + 2)) for every view."""
     views = torch.eye(2)
     expected = -math.log(math.e / (math.e + 2))
-    assert nt_xent_loss(views, views, temperature=1.0).item() == pytest.approx(expected)
+    assert nt_xent_loss(views, views, torch.arange(2), temperature=1.0).item() == pytest.approx(
+        expected
+    )
 
 
 def test_nt_xent_does_not_see_the_length_of_a_vector():
     first, second = torch.randn(5, 8), torch.randn(5, 8)
-    torch.testing.assert_close(nt_xent_loss(first, second), nt_xent_loss(7 * first, second / 3))
+    pictures = torch.arange(5)
+    expected = nt_xent_loss(first, second, pictures)
+    torch.testing.assert_close(nt_xent_loss(7 * first, second / 3, pictures), expected)
+
+
+def test_nt_xent_of_one_picture_drawn_twice_has_no_negatives():
+    """Each view's only candidate is its partner: -log 1."""
+    first, second = torch.randn(2, 8), torch.randn(2, 8)
+    assert nt_xent_loss(first, second, torch.tensor([3, 3])).item() == pytest.approx(0)

@@ -1,7 +1,6 @@
 """Every training for some steps on tiny networks; stopped and resumed it equals an unbroken run."""
 
 import json
-import os
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ import blendgan_core
 from blendgan_core.checkpoint import read_header
 from blendgan_core.errors import BlendGANError
 from trainer import finetune as finetune_module
+from trainer import psp as psp_module
 from trainer.finetune import FinetuneConfig, finetune
 from trainer.gan import GanConfig, train_gan
 from trainer.psp import PSPTrainingConfig, train_psp
@@ -134,10 +134,10 @@ def test_an_interrupt_saves_and_resumes(faces, chain, tmp_path, monkeypatch):
     def interrupt_second(*args):
         steps_seen.append(len(steps_seen))
         if len(steps_seen) == 2:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
         return original(*args)
 
-    original = __import__("trainer.psp", fromlist=["psp"]).reconstruction_losses
+    original = psp_module.reconstruction_losses
     monkeypatch.setattr("trainer.psp.reconstruction_losses", interrupt_second)
     with pytest.raises(KeyboardInterrupt):
         train_psp(config)
@@ -165,12 +165,21 @@ def test_natural_branch_alone_then_all_three_from_it(faces, chain, tmp_path):
     full = replace(config, out=tmp_path / "full", init=natural, steps=1, lr=1e-9)
     after = load_file(train_gan(full))
     before = load_file(natural)
-    for mapping in ("face_mapping", "style_mapping"):  # the style's starts as a copy of the face's
-        key = f"generator.{mapping}.layers.0.weight"
-        expected = before["generator.face_mapping.layers.0.weight"]
-        torch.testing.assert_close(after[key], expected, rtol=1e-4, atol=1e-4)
+    key = "generator.face_mapping.layers.0.weight"
+    torch.testing.assert_close(after[key], before[key], rtol=1e-4, atol=1e-4)
     key = "d_face.trunk.from_rgb.weight"
     torch.testing.assert_close(after[key], before[key], rtol=1e-4, atol=1e-4)
+
+
+def test_starting_from_a_whole_model_keeps_its_style_branch(faces, chain, tmp_path):
+    """Also when it has no discriminators, as converted official weights."""
+    whole = blendgan_core.save(blendgan_core.load(chain["gan"]), tmp_path / "whole.safetensors")
+    config = gan_config(faces, tmp_path / "run", chain["style_encoder"])
+    after = load_file(train_gan(replace(config, init=whole, steps=1, lr=1e-9, alpha_lr=1e-9)))
+    before = load_file(whole)
+    for key in ("style_mapping.layers.0.weight", "blending.alpha"):
+        key = f"generator.{key}"
+        torch.testing.assert_close(after[key], before[key], rtol=1e-4, atol=1e-4)
 
 
 def test_finetune_writes_a_checkpoint_for_the_loader(faces, chain, tmp_path, monkeypatch, capsys):
@@ -190,6 +199,7 @@ def test_finetune_writes_a_checkpoint_for_the_loader(faces, chain, tmp_path, mon
     assert str(listed) in capsys.readouterr().out
     before, after = load_file(chain["psp"]), load_file(listed)
     assert {k.split(".")[0] for k in after} == {"generator", "style_encoder", "psp_encoder"}
+    assert "d_style_latent" in read_header(tmp_path / "run" / "final.safetensors")["keys"]
     key = "generator.synthesis.convs.0.conv.weight"
     assert not torch.equal(before[key], after[key])
     key = "style_encoder.predictor.0.weight"
@@ -203,6 +213,9 @@ def test_finetune_writes_a_checkpoint_for_the_loader(faces, chain, tmp_path, mon
         ({"style_encoder": None}, "--art needs --style-encoder"),
         ({"natural": (Path("nowhere"),)}, "nowhere does not exist"),
         ({"steps": 0}, "--steps is 0"),
+        ({"r1_every": 0}, "--r1-every is 0"),
+        ({"natural": ()}, "no folder of pictures was given"),
+        ({"negatives": ()}, "--negatives is empty"),
         ({"device": "tpu9"}, "--device tpu9 cannot be used"),
         ({"resume": True}, "holds no run to resume"),
     ],
@@ -211,6 +224,7 @@ def test_bad_flags_are_named(faces, chain, tmp_path, changes, message):
     config = gan_config(faces, tmp_path / "run", chain["style_encoder"])
     with pytest.raises(BlendGANError, match=message):
         train_gan(replace(config, **changes))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_is_neither_overwritten_nor_resumed_with_other_flags(faces, chain):
@@ -219,6 +233,47 @@ def test_a_run_is_neither_overwritten_nor_resumed_with_other_flags(faces, chain)
         train_gan(config)
     with pytest.raises(BlendGANError, match=r"--lr is 0.1, but the run in .* started with 0.002"):
         train_gan(replace(config, resume=True, lr=0.1))
+
+
+def test_finetune_resumes_exactly(faces, chain, tmp_path, monkeypatch):
+    config = FinetuneConfig(
+        ref=faces / "art" / "rough" / "0.png",
+        checkpoint=chain["psp"],
+        out=tmp_path / "unbroken",
+        name="new",
+        steps=4,
+        save_every=2,
+        device="cpu",
+    )
+    models = {}
+    for folder, parts in {"unbroken": (4,), "resumed": (2, 4)}.items():
+        monkeypatch.setattr(finetune_module, "models_folder", lambda: tmp_path / "m" / folder)  # noqa: B023
+        for steps in parts:
+            resume = steps != parts[0]
+            changes = {"out": tmp_path / folder, "steps": steps, "resume": resume}
+            models[folder] = load_file(finetune(replace(config, **changes)))
+    assert all(torch.equal(models["resumed"][k], v) for k, v in models["unbroken"].items())
+
+
+def test_finetune_does_not_overwrite_a_checkpoint(faces, chain, tmp_path, monkeypatch):
+    monkeypatch.setattr(finetune_module, "models_folder", lambda: tmp_path)
+    (tmp_path / "0.safetensors").write_text("precious")
+    config = FinetuneConfig(ref=faces / "art" / "rough" / "0.png", checkpoint=chain["psp"])
+    with pytest.raises(BlendGANError, match="exists already; choose another --name"):
+        finetune(config)
+
+
+def test_infinite_weights_are_never_saved(faces, chain, tmp_path, monkeypatch):
+    """A finite loss may have an infinite gradient: the root at 0."""
+    config = replace(psp_config(faces, tmp_path, chain["gan"]), save_every=1)
+
+    def root_of_zero(config, base, encoder, faces):
+        return {"l2": (encoder.latent_avg * 0 + next(encoder.parameters()).sum() * 0).sqrt().sum()}
+
+    monkeypatch.setattr("trainer.psp.reconstruction_losses", root_of_zero)
+    with pytest.raises(BlendGANError, match="weights of the encoder are not finite at step 1"):
+        train_psp(config)
+    assert not (tmp_path / "state" / "latest.pt").exists()
 
 
 def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_good_state(

@@ -71,7 +71,8 @@ class Adversaries(nn.Module):
         self.settings = config
         self.generator = generator
         self.average = deepcopy(generator).eval().requires_grad_(False)
-        self.style_encoder = style_encoder.eval().requires_grad_(False) if style_encoder else None
+        # in a tuple, hence no submodule: it never changes, and would only swell every saved state
+        self._frozen = (style_encoder.eval().requires_grad_(False) if style_encoder else None,)
         sizes: GeneratorConfig = generator.config
         self.num_layers = sizes.num_layers
         self.d_face = Discriminator(sizes)
@@ -83,7 +84,14 @@ class Adversaries(nn.Module):
         self.register_buffer("path_length_means", torch.zeros(2))
         self.register_buffer("steps_done", torch.zeros((), dtype=torch.long))
         self.to(device, memory_format=torch.channels_last)
+        if style_encoder:
+            style_encoder.to(device, memory_format=torch.channels_last)
         self._make_optimizers()
+
+    @property
+    def style_encoder(self) -> StyleEncoder | None:
+        """The frozen style encoder; None where only the natural branch is trained."""
+        return self._frozen[0]
 
     @property
     def discriminators(self) -> dict[str, nn.Module]:
@@ -227,11 +235,12 @@ class Adversaries(nn.Module):
         lengths = path_lengths(self._synthesize(w), w)
         mean = torch.lerp(self.path_length_means[turn], lengths.detach().mean(), PATH_LENGTH_DECAY)
         penalty = (lengths - mean).square().mean()
-        if torch.isfinite(penalty):  # one wild batch must not destroy the weights
-            self.path_length_means[turn] = mean
-            weight = self.settings.path_length_weight * self.settings.path_length_every
-            self._update(self.g_optimizer, penalty * weight)
-            self.generator.blending.project_()
+        if not torch.isfinite(penalty):  # one wild batch must not destroy the weights
+            return {}
+        self.path_length_means[turn] = mean
+        weight = self.settings.path_length_weight * self.settings.path_length_every
+        self._update(self.g_optimizer, penalty * weight)
+        self.generator.blending.project_()
         return {"path_length": lengths.detach().mean()}
 
     def _train_only(self, generator: bool = False, discriminators: bool = False) -> None:

@@ -17,14 +17,18 @@ def run_cli(function: Callable[[Any], Any], config_class: type) -> None:
     """Parse the flags into config_class, call function with it, and exit like a good command.
 
     config_class: a dataclass; its fields, defaults and docstrings become the flags and --help.
-    A BlendGANError ends as one line on stderr and exit code 2, Ctrl-C as exit code 130; any other
-    exception is our own mistake and keeps its traceback.
+    A BlendGANError or a failing file ends as one line on stderr and exit code 2, Ctrl-C as exit
+    code 130; any other exception is our own mistake and keeps its traceback.
     """
     config = tyro.cli(config_class, prog=f"python -m trainer.{Path(sys.argv[0]).stem}")
     try:
         function(config)
     except BlendGANError as error:
         print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(EXIT_USER_ERROR) from None
+    except OSError as error:  # such as a full disk
+        reason = f"{error.filename or 'a file'}: {error.strerror or error}"
+        print(f"error: {reason}; check the path and the space left", file=sys.stderr)
         raise SystemExit(EXIT_USER_ERROR) from None
     except KeyboardInterrupt:
         raise SystemExit(EXIT_INTERRUPTED) from None

@@ -28,6 +28,8 @@ class ImageSet:
         sources = [sources] if isinstance(sources, Path) else list(sources)
         self.resolution = resolution
         self.paths = [path for source in sources for path in find_pictures(source)]
+        if not self.paths:
+            raise BlendGANError("no folder of pictures was given; name one or more")
         folders = [str(path.parent) for path in self.paths]
         self.styles = sorted(set(folders))
         self.style_of = [self.styles.index(folder) for folder in folders]
@@ -43,7 +45,8 @@ class ImageSet:
 
     def __getitem__(self, index: int) -> Tensor:
         """Picture `index` -> [3, R, R] uint8."""
-        index = self._replaced.get(index, index)
+        while index in self._replaced:
+            index = self._replaced[index]
         if index in self._cache:
             return self._cache[index]
         try:

@@ -18,6 +18,7 @@ class EmbeddingQueue(nn.Module):
 
     def push_(self, z_style: Tensor, pictures: Tensor) -> None:
         """z_style: [N, S]; pictures: [N], the numbers of the pictures they come from."""
+        pictures = pictures.to(self.pictures.device)
         slots = (self.pushed + torch.arange(len(z_style), device=pictures.device)) % len(self.codes)
         self.codes[slots] = z_style.detach().to(self.codes)
         self.pictures[slots] = pictures

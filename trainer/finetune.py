@@ -13,14 +13,14 @@ from torch import Tensor
 
 import blendgan_core
 from blendgan_core.blendgan import BlendGAN
-from blendgan_core.checkpoint import LOCAL_MODELS, STARTER
+from blendgan_core.checkpoint import LOCAL_MODELS, STARTER, is_safetensors, read_header
 from blendgan_core.devices import choose_device
 from blendgan_core.errors import BlendGANError, CheckpointError
 
 from .adversarial import AdversarialConfig, Adversaries
 from .cli import run_cli
 from .data import ImageSet, find_pictures, random_flip
-from .gan import load_discriminators_, sample
+from .gan import load_discriminators_, sample, training_parts
 from .run import Run
 
 
@@ -65,7 +65,11 @@ def finetune(config: FinetuneConfig) -> Path:
             f"{config.checkpoint} lacks a generator or a style encoder; a fine-tune needs both. "
             "Give a checkpoint that stylises, such as the default"
         )
+    ours = is_safetensors(config.checkpoint)
+    parent = read_header(config.checkpoint)["provenance"] if ours else {}
+    licence = parent.get("licence", "that of the parent and of the reference")
     references = ImageSet(references, base.resolution)
+    references[0]  # an unreadable picture ends it here, before a folder is made
     natural = ImageSet(config.natural, base.resolution) if config.natural else None
     run = Run(config)
     device = choose_device(config.device)
@@ -87,17 +91,19 @@ def finetune(config: FinetuneConfig) -> Path:
 
     run.loop(game.parts(), step, lambda path: sample(game, references, path))
     average = game.average.cpu()
+    average.measure_w_mean_()
     model = BlendGAN.assemble(average, game.style_encoder.cpu(), base.psp_encoder)
     provenance = {
         "kind": "one-shot fine-tune",
         "reference": config.ref.name,
         "parent": config.checkpoint.name,
+        "licence": licence,
         "steps": config.steps,
         "batch": config.batch,
         "seed": config.seed,
     }
-    final = blendgan_core.save(model, out / "final.safetensors", provenance)
-    blendgan_core.save(model, listed, provenance)
+    final = blendgan_core.save(model, out / "final.safetensors", provenance, training_parts(game))
+    blendgan_core.save(model, listed, provenance)  # without what only a training needs
     print(f"the checkpoint is {listed}\nrun folder: {final.parent}")
     print(f"in ComfyUI: reload the page (R) and choose {listed.name} in 'Load BlendGAN'")
     return listed
@@ -115,7 +121,7 @@ def models_folder() -> Path:
     """Where the ComfyUI loader looks: ComfyUI's models/blendgan, or the pack's own outside of
     ComfyUI."""
     pack = Path(__file__).absolute().parents[1]  # not resolved: a linked pack lives in ComfyUI
-    comfyui = pack.parents[1]
+    comfyui = pack.parent.parent
     if pack.parent.name == "custom_nodes" and (comfyui / "models").is_dir():
         return comfyui / "models" / "blendgan"
     return LOCAL_MODELS

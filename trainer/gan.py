@@ -15,7 +15,7 @@ from blendgan_core.checkpoint import read_part
 from blendgan_core.config import GeneratorConfig
 from blendgan_core.devices import choose_device
 from blendgan_core.errors import BlendGANError, CheckpointError
-from blendgan_core.generator import Generator
+from blendgan_core.generator import Generator, MappingNetwork
 from blendgan_core.sheets import write_sheet
 from blendgan_core.style_encoder import StyleEncoder
 
@@ -25,6 +25,7 @@ from .data import ImageSet, random_flip
 from .run import Run
 
 GRID_ROWS = 8
+STORED_CODES = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +101,12 @@ def train_gan(config: GanConfig) -> Path:
 
 
 def make_generator(config: GanConfig) -> Generator:
-    """A new generator, or that of --init; a style mapping that was never trained copies the
-    face's."""
+    """A new generator, or that of --init.
+
+    One that knows natural faces only gets a fresh style mapping: a copy of the face's would put the
+    styles among the faces' latents, where G cannot tell i = 0 from i = L, and with a hundredth of
+    the learning rate it would be slow to leave.
+    """
     if not config.init:
         sizes = GeneratorConfig(
             resolution=config.resolution,
@@ -117,8 +122,9 @@ def make_generator(config: GanConfig) -> Generator:
             f"{config.init} has no generator to start from; give a GAN's checkpoint"
         )
     generator = model.generator.requires_grad_(True).train()
-    if not read_part(config.init, "d_style"):
-        generator.style_mapping.load_state_dict(generator.face_mapping.state_dict())
+    if model.style_encoder is None:  # it knows natural faces only
+        sizes = generator.config
+        generator.style_mapping = MappingNetwork(sizes.z_dim, sizes.w_dim, sizes.mapping_layers)
         torch.nn.init.constant_(generator.blending.alpha, config.alpha_init)
     return generator
 
@@ -139,10 +145,13 @@ def load_style_encoder(path: Path, sizes: GeneratorConfig) -> StyleEncoder:
 
 
 def load_discriminators_(game: Adversaries, path: Path) -> None:
-    """Fill those discriminators, and the queue, that the checkpoint has; the others stay random."""
+    """Fill those discriminators, and the queue, that the checkpoint has; name what it lacks."""
     for name, network in (game.discriminators | {"queue": getattr(game, "queue", None)}).items():
         state = read_part(path, name)
-        if not state or network is None:
+        if network is None:
+            continue
+        if not state:
+            print(f"{path.name} has no {name}: it starts afresh")
             continue
         if name == "queue":
             game.queue.push_(state["codes"], torch.full((len(state["codes"]),), -2))
@@ -154,14 +163,19 @@ def save_final(game: Adversaries, path: Path, provenance: dict, art: ImageSet | 
     """Write the averaged generator, the style encoder, and what a fine-tune goes on from."""
     average = game.average.cpu()
     average.measure_w_mean_()
-    extras = {name: network.state_dict() for name, network in game.discriminators.items()}
     if art is not None:
-        codes = game.queue.codes[: len(game.queue)].cpu()
-        average.measure_styles_(codes)
-        extras["queue"] = {"codes": codes[-1024:]}
+        average.measure_styles_(game.queue.codes[: len(game.queue)].cpu())
     encoder = game.style_encoder.cpu() if game.style_encoder else None
     model = BlendGAN.assemble(average, encoder)
-    return blendgan_core.save(model, path, provenance, extras)
+    return blendgan_core.save(model, path, provenance, training_parts(game))
+
+
+def training_parts(game: Adversaries) -> dict[str, dict[str, torch.Tensor]]:
+    """What a later fine-tune goes on from, by prefix: the discriminators and style codes."""
+    parts = {name: network.state_dict() for name, network in game.discriminators.items()}
+    if game.style_encoder:
+        parts["queue"] = {"codes": game.queue.codes[: len(game.queue)][-STORED_CODES:]}
+    return parts
 
 
 @torch.no_grad()

@@ -35,14 +35,19 @@ def path_lengths(images: Tensor, w: Tensor) -> Tensor:
     return (grad.square().sum(dim=2).mean(dim=1) + 1e-12).sqrt()  # a root has no slope at 0
 
 
-def nt_xent_loss(first: Tensor, second: Tensor, temperature: float = 0.1) -> Tensor:
+def nt_xent_loss(
+    first: Tensor, second: Tensor, pictures: Tensor, temperature: float = 0.1
+) -> Tensor:
     """NT-Xent over the two views of N pictures (BlendGAN, eq. 2; SimCLR).
 
-    first, second: [N, D], row n of both from picture n -> scalar, the mean over all 2N views.
+    first, second: [N, D], row n of both from picture number pictures[n]; a picture that was drawn
+    twice is no negative of itself -> scalar, the mean over all 2N views.
     """
+    n = len(first)
     views = F.normalize(torch.cat([first, second]).float(), dim=1)  # [2N, D]
     similarity = views @ views.t() / temperature
-    similarity.fill_diagonal_(-torch.inf)  # a view is no negative of itself
-    n = len(first)
     partner = torch.arange(2 * n, device=views.device).roll(n)
-    return F.cross_entropy(similarity, partner)
+    twice = pictures.to(views.device).repeat(2)
+    same = twice[:, None] == twice  # [2N, 2N], a view and itself included
+    same[torch.arange(2 * n, device=views.device), partner] = False
+    return F.cross_entropy(similarity.masked_fill(same, -torch.inf), partner)

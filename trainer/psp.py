@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 import blendgan_core
 from blendgan_core.blendgan import BlendGAN
-from blendgan_core.checkpoint import read_header, read_part
+from blendgan_core.checkpoint import is_safetensors, read_header, read_part
 from blendgan_core.config import PSPConfig
 from blendgan_core.devices import choose_device
 from blendgan_core.errors import CheckpointError
@@ -47,7 +47,7 @@ class PSPTrainingConfig(TrainingConfig):
     perceptual_weight: float = 0.8
     """weight of the distance in VGG features, beside 1 for the squared error of the pixels (pSp)"""
     regularization_weight: float = 0.005
-    """weight of the latents' squared distance from the mean face (pSp)"""
+    """weight of the latents' mean squared distance from the mean face; pSp takes their norm"""
     latent_weight: float = 0.0
     """weight of the latents' error on generated faces, whose latents are known; not in the paper,
     but it guides a short training"""
@@ -70,6 +70,9 @@ def train_psp(config: PSPTrainingConfig) -> Path:
             f"{config.generator} has no generator with a style encoder; "
             "give the final.safetensors of trainer.gan"
         )
+    ours = is_safetensors(config.generator)
+    before = read_header(config.generator)["provenance"] if ours else {}
+    extras = {name: read_part(config.generator, name) for name in CARRIED}
     base.to(device, memory_format=torch.channels_last)
     encoder = make_encoder(config, base).to(device, memory_format=torch.channels_last)
     natural = ImageSet(config.natural, max(config.image_size, base.resolution))
@@ -92,11 +95,9 @@ def train_psp(config: PSPTrainingConfig) -> Path:
     )
     base.cpu()
     model = BlendGAN.assemble(base.generator, base.style_encoder, encoder.cpu())
-    before = read_header(config.generator)["provenance"]
     provenance = before | {
         "psp": f"{len(natural)} pictures, {config.steps} x {config.batch}, seed {config.seed}"
     }
-    extras = {name: read_part(config.generator, name) for name in CARRIED}
     return blendgan_core.save(model, run.folder / "final.safetensors", provenance, extras)
 
 

@@ -20,9 +20,20 @@ from torch import Tensor
 from tqdm import tqdm
 
 from blendgan_core.errors import BlendGANError
+from blendgan_core.pickles import DAMAGED
 
-MAY_CHANGE = {"steps", "save_every", "device", "resume"}  # flags that a resumed run may change
+MAY_CHANGE = {
+    "out",
+    "steps",
+    "save_every",
+    "device",
+    "resume",
+}  # flags that a resumed run may change
 LOG_EVERY = 10
+POSITIVE = (
+    *("steps", "batch", "save_every", "lr", "r1_every", "path_length_every", "ema_images"),
+    *("queue_size", "temperature", "resolution", "image_size"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +72,10 @@ class Run:
         self.folder = config.out
         self.state_file = self.folder / "state" / "latest.pt"
         self.step = 0
-        for name in ("steps", "batch", "save_every"):
-            if getattr(config, name) < 1:
+        for name in POSITIVE:
+            if getattr(config, name, 1) <= 0:
                 raise BlendGANError(
-                    f"--{name.replace('_', '-')} is {getattr(config, name)}, expected 1 or more"
+                    f"--{name.replace('_', '-')} is {getattr(config, name)}, expected more than 0"
                 )
         if config.resume:
             self._check_same_flags()
@@ -73,9 +84,6 @@ class Run:
                 f"{self.folder} already holds a run; add --resume to go on with it, "
                 "or choose another --out"
             )
-        (self.folder / "samples").mkdir(parents=True, exist_ok=True)
-        self.state_file.parent.mkdir(exist_ok=True)
-        _write(self.folder / "config.json", json.dumps(self._flags(), indent=2).encode())
 
     def loop(
         self,
@@ -89,11 +97,14 @@ class Run:
         log; sample: writes a grid of pictures to the path that it is given. SIGINT saves, then
         stops.
         """
+        (self.folder / "samples").mkdir(parents=True, exist_ok=True)
+        self.state_file.parent.mkdir(exist_ok=True)
+        _write(self.folder / "config.json", json.dumps(self._flags(), indent=2).encode())
         if self.config.resume:
             self._load(parts)
         log = self.folder / "log.jsonl"
         self._drop_log_after(self.step, log)
-        started, first = time.monotonic(), self.step
+        started, first = time.perf_counter(), self.step
         latest: dict[str, Tensor | float] = {}  # a lazy loss is logged with its last value
         with _interruptible() as interrupted, open(log, "a", encoding="utf-8") as lines:
             bar = tqdm(initial=self.step, total=self.config.steps, unit="step", dynamic_ncols=True)
@@ -103,8 +114,11 @@ class Run:
                 self.step += 1
                 bar.update()
                 due = self.step % self.config.save_every == 0 or self.step == self.config.steps
-                if due or interrupted or self.step % LOG_EVERY == 0:
-                    speed = (self.step - first) * self.config.batch / (time.monotonic() - started)
+                stopped = bool(interrupted)
+                if due or stopped or self.step % LOG_EVERY == 0:
+                    speed = (
+                        (self.step - first) * self.config.batch / (time.perf_counter() - started)
+                    )
                     values = {name: float(value) for name, value in latest.items()}
                     self._refuse_nan(values)
                     bar.set_postfix(
@@ -113,18 +127,25 @@ class Run:
                     row = {"step": self.step, "images": self.step * self.config.batch, **values}
                     lines.write(json.dumps(row | {"images_per_second": round(speed, 2)}) + "\n")
                     lines.flush()
-                if due or interrupted:
+                if due or stopped:
                     self._save(parts)
                 if due:
                     with torch.random.fork_rng(devices=[]):
                         sample(self.folder / "samples" / f"{self.step:07d}.png")
-                if interrupted:
+                if stopped:
                     bar.close()
                     tqdm.write(f"stopped at step {self.step}; add --resume to go on")
                     raise KeyboardInterrupt
             bar.close()
 
     def _save(self, parts: dict[str, Stateful]) -> None:
+        for name, part in parts.items():
+            networks = part.parameters() if isinstance(part, torch.nn.Module) else ()
+            if not all(weight.isfinite().all() for weight in networks):
+                raise BlendGANError(
+                    f"weights of the {name} are not finite at step {self.step}; the last good one "
+                    f"is in {self.state_file.parent}. Start again with a lower --lr"
+                )
         state = {name: part.state_dict() for name, part in parts.items()} | {"step": self.step}
         temporary = self.state_file.with_suffix(".tmp")
         try:
@@ -141,7 +162,12 @@ class Run:
     def _load(self, parts: dict[str, Stateful]) -> None:
         if not self.state_file.exists():
             return  # it was stopped before its first save
-        state = torch.load(self.state_file, map_location="cpu", weights_only=True)
+        try:
+            state = torch.load(self.state_file, map_location="cpu", weights_only=True)
+        except DAMAGED as error:
+            raise BlendGANError(
+                f"{self.state_file} is damaged; delete {self.folder} or choose another --out"
+            ) from error
         for name, part in parts.items():
             part.load_state_dict(state[name])
         self.step = state["step"]

@@ -26,8 +26,10 @@ from .data import ImageSet
 from .losses import nt_xent_loss
 from .run import Run, TrainingConfig
 
-STATISTICS_PICTURES = 2048  # for the mean and deviation of the Gram values
+STATISTICS_PICTURES = 4096  # for the statistics of the Gram values and of the codes
 RETRIEVAL_PICTURES = 512
+VGG_BATCH = 64  # pictures through VGG at once, to bound its memory
+RIDGE = 0.003  # of the largest variance; directions far below it hold noise, not style
 GRID_QUERIES, GRID_NEIGHBOURS = 8, 7
 
 
@@ -71,19 +73,22 @@ def train_style_encoder(config: StyleEncoderTrainingConfig) -> Path:
     device = choose_device(config.device)
     torch.manual_seed(config.seed)
     art = ImageSet(config.art, config.image_size)
+    if len(art) < 2:
+        raise BlendGANError("--art holds one picture; contrastive learning needs 2 or more")
     encoder = make_encoder(config, art).to(device, memory_format=torch.channels_last)
     head = projection_head(config.z_dim, config.projection_layers).to(device)
     trained = [*encoder.predictor.parameters(), *head.parameters()]
     optimizer = torch.optim.Adam(trained, lr=config.lr, betas=(0.0, 0.99))
 
     def step() -> dict[str, Tensor]:
-        images = art.batch(art.draw(config.batch)).to(device)
+        pictures = art.draw(config.batch)
+        images = art.batch(pictures).to(device)
         views = torch.cat([random_affine(images), random_affine(images)])
         with torch.no_grad():
-            grams = encoder.gram_features(views)
+            grams = torch.cat([encoder.gram_features(part) for part in views.split(VGG_BATCH)])
         z_style = encoder.predictor(grams)
         first, second = head(z_style).chunk(2)
-        loss = nt_xent_loss(first, second, config.temperature)
+        loss = nt_xent_loss(first, second, pictures, config.temperature)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -91,7 +96,7 @@ def train_style_encoder(config: StyleEncoderTrainingConfig) -> Path:
 
     parts = {"encoder": encoder, "head": head, "optimizer": optimizer}
     run.loop(parts, step, lambda path: sample(encoder, art, path))
-    normalize_rms_(encoder, encode_evenly(encoder, art))
+    whiten_(encoder, encode_evenly(encoder, art, STATISTICS_PICTURES)[0])
     correct, chance = retrieval(encoder, art)
     provenance = {
         "kind": "style encoder",
@@ -120,7 +125,7 @@ def make_encoder(config: StyleEncoderTrainingConfig, art: ImageSet) -> StyleEnco
     if config.vgg == "random":
         encoder.random_vgg_(config.seed)
         with torch.no_grad():
-            chunks = art.draw(min(STATISTICS_PICTURES, 4 * len(art))).split(64)
+            chunks = art.draw(min(STATISTICS_PICTURES, 4 * len(art))).split(VGG_BATCH)
             encoder.fit_standardization_(
                 torch.cat([encoder.raw_gram(art.batch(c)) for c in chunks])
             )
@@ -137,22 +142,37 @@ def projection_head(z_dim: int, num_layers: int) -> nn.Sequential:
 
 
 @torch.no_grad()
-def encode_evenly(encoder: StyleEncoder, art: ImageSet) -> tuple[Tensor, Tensor]:
-    """Codes of pictures drawn evenly over the styles -> z_style [M, S], picture numbers [M]."""
+def encode_evenly(encoder: StyleEncoder, art: ImageSet, count: int) -> tuple[Tensor, Tensor]:
+    """Codes of `count` pictures drawn evenly over the styles, doubles left out.
+
+    -> z_style [M, S], picture numbers [M], M <= count.
+    """
     torch.manual_seed(0)
-    pictures = art.draw(RETRIEVAL_PICTURES).unique()
+    pictures = art.draw(count).unique()
     device = encoder.predictor[0].weight.device
-    codes = [encoder(art.batch(chunk).to(device)).cpu() for chunk in pictures.split(64)]
+    codes = [encoder(art.batch(chunk).to(device)).cpu() for chunk in pictures.split(VGG_BATCH)]
     return torch.cat(codes), pictures
 
 
 @torch.no_grad()
-def normalize_rms_(encoder: StyleEncoder, encoded: tuple[Tensor, Tensor]) -> None:
-    """Scale the codes to an RMS of 1. G normalises them anyway; D_style_latent takes them as they
-    are."""
-    rms = encoded[0].square().mean().sqrt().to(encoder.predictor[-1].weight.device)
-    encoder.predictor[-1].weight /= rms
-    encoder.predictor[-1].bias /= rms
+def whiten_(encoder: StyleEncoder, z_style: Tensor) -> None:
+    """Give the codes mean 0, an RMS of 1 and about equal variance in all directions.
+
+    NT-Xent looks at angles only and leaves most of the codes' variance in a few directions around a
+    large common mean; the generator and D_style_latent then see styles that hardly differ. The map
+    is linear, so it goes into the weights of the last layer. z_style: [M, S], codes of many
+    pictures.
+    """
+    z_style = z_style.double()
+    mean = z_style.mean(dim=0)
+    centred = z_style - mean
+    variances, directions = torch.linalg.eigh(centred.t() @ centred / len(z_style))
+    gains = (variances + RIDGE * variances.max()).rsqrt()
+    transform = directions * gains @ directions.t()  # [S, S]
+    transform /= (centred @ transform).square().mean().sqrt()
+    last = encoder.predictor[-1]
+    last.bias.copy_(transform @ (last.bias.cpu().double() - mean))
+    last.weight.copy_(transform @ last.weight.cpu().double())
 
 
 def neighbours(z_style: Tensor) -> Tensor:
@@ -164,7 +184,7 @@ def neighbours(z_style: Tensor) -> Tensor:
 
 def retrieval(encoder: StyleEncoder, art: ImageSet) -> tuple[float, float]:
     """How often the nearest other picture has the same style, and how often a random one would."""
-    z_style, pictures = encode_evenly(encoder, art)
+    z_style, pictures = encode_evenly(encoder, art, RETRIEVAL_PICTURES)
     styles = torch.tensor(art.style_of)[pictures]
     same = styles[neighbours(z_style)] == styles[:, None]  # [M, M - 1]
     return same[:, 0].float().mean().item(), same.float().mean().item()
@@ -172,7 +192,7 @@ def retrieval(encoder: StyleEncoder, art: ImageSet) -> tuple[float, float]:
 
 def sample(encoder: StyleEncoder, art: ImageSet, path: Path) -> None:
     """A grid: a picture in the first column, the nearest others beside it."""
-    z_style, pictures = encode_evenly(encoder, art)
+    z_style, pictures = encode_evenly(encoder, art, RETRIEVAL_PICTURES)
     queries = torch.linspace(0, len(pictures) - 1, min(GRID_QUERIES, len(pictures))).long()
     nearest = neighbours(z_style)[queries, :GRID_NEIGHBOURS]
     columns = [pictures[queries], *pictures[nearest].t()]
