@@ -9,6 +9,7 @@ READY = $(VENV)/.ready
 
 FACE ?= docs/images/astronaut.png
 STYLE ?= docs/images/art_crimson_oil.jpg
+INDICATOR ?= 3
 OUT ?= out/demo.png
 
 .PHONY: demo test
@@ -16,7 +17,7 @@ OUT ?= out/demo.png
 test: export OMP_NUM_THREADS ?= 2
 
 demo: $(READY)
-	$(RUN) -m blendgan_core stylize --face $(FACE) --style $(STYLE) --out $(OUT)
+	$(RUN) -m blendgan_core stylize --face $(FACE) --style $(STYLE) --indicator $(INDICATOR) --out $(OUT)
 
 test: $(READY)
 	$(RUN) -m pytest -q
