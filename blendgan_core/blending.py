@@ -42,7 +42,10 @@ class WeightedBlendingModule(nn.Module):
             )
         layer = torch.arange(num_layers, device=self.alpha.device)
         mask = (layer > indicator) + theta * (layer == indicator)  # [L]
-        return self.alpha.clamp(0, 1) * mask
+        # the value of a clamp with the gradient of none: newer PyTorch gives a clamp's bounds the
+        # gradient 0, which would hold an alpha of 0 or 1 there for ever
+        alpha = self.alpha + (self.alpha.clamp(0, 1) - self.alpha).detach()
+        return alpha * mask
 
     @torch.no_grad()
     def project_(self) -> None:
