@@ -36,6 +36,7 @@ class BlendGAN(nn.Module):
         psp_encoder: PSPConfig | None = None,
     ):
         super().__init__()
+        self.provenance: dict = {}  # what a checkpoint's header says of where it comes from
         self.config = BlendGANConfig(
             generator=generator, style_encoder=style_encoder, psp_encoder=psp_encoder
         )

@@ -39,8 +39,10 @@ def load(
     CheckpointError if it is missing, damaged, or something else.
     """
     path = _existing(path)
+    provenance = {}
     if is_safetensors(path):
         header = read_header(path)
+        provenance = header["provenance"]
         configs = {name: _config(path, name, sizes) for name, sizes in header["config"].items()}
         states = {name: read_part(path, name) for name in configs}
     else:
@@ -52,6 +54,7 @@ def load(
     except (TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{path} has impossible sizes in its header: {reason}") from error
+    model.provenance = provenance
     for name, state in states.items():
         _fill(path, name, getattr(model, name), state)
     return model.to(device, dtype or torch.float32).eval().requires_grad_(False)

@@ -31,9 +31,8 @@ def inspect(options: Namespace) -> int:
         if getattr(model, name) is None:
             print(f"{title(name)}: none (upstream brings it in {PARTS[name][1]})")
     if ours:
-        provenance = read_header(path)["provenance"]
-        print("provenance:" if provenance else "provenance: not stated")
-        for key, value in provenance.items():
+        print("provenance:" if model.provenance else "provenance: not stated")
+        for key, value in model.provenance.items():
             print(f"    {key}: {value}")
     return 0
 

@@ -28,6 +28,7 @@ def test_round_trip_is_exact(saved):
     model, path = saved
     again = blendgan_core.load(path)
     assert again.config == model.config
+    assert again.provenance == {"seed": 3}
     for (name, before), after in zip(
         model.state_dict().items(), again.state_dict().values(), strict=True
     ):

@@ -199,7 +199,9 @@ def test_finetune_writes_a_checkpoint_for_the_loader(faces, chain, tmp_path, mon
     assert str(listed) in capsys.readouterr().out
     before, after = load_file(chain["psp"]), load_file(listed)
     assert {k.split(".")[0] for k in after} == {"generator", "style_encoder", "psp_encoder"}
-    assert "d_style_latent" in read_header(tmp_path / "run" / "final.safetensors")["keys"]
+    header = read_header(tmp_path / "run" / "final.safetensors")
+    assert "d_style_latent" in header["keys"]
+    assert header["provenance"]["parent_provenance"]["kind"] == "gan"
     key = "generator.synthesis.convs.0.conv.weight"
     assert not torch.equal(before[key], after[key])
     key = "style_encoder.predictor.0.weight"

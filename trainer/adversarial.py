@@ -18,6 +18,7 @@ from .embedding_queue import EmbeddingQueue
 from .losses import d_logistic_loss, g_logistic_loss, path_lengths, r1_penalty
 from .run import TrainingConfig
 
+Negative = Literal["queued", "paired", "mismatched"]
 PATH_LENGTH_DECAY = 0.01  # of the running mean (StyleGAN2)
 
 
@@ -45,7 +46,7 @@ class AdversarialConfig(TrainingConfig):
     """half-life of the averaged generator, in pictures (StyleGAN2); the paper is silent"""
     queue_size: int = 8192
     """style codes kept for negatives; the paper is silent"""
-    negatives: tuple[Literal["queued", "paired", "mismatched"], ...] = ("queued",)
+    negatives: tuple[Negative, ...] = ("queued",)
     """what D_style_latent takes for fake, each with an equal share. queued: a generated picture
     with a code from the queue (paper, eq. 8). paired: a generated picture with its own code, as in
     a usual conditional GAN. mismatched: a real picture with a code from the queue"""

@@ -13,14 +13,14 @@ from torch import Tensor
 
 import blendgan_core
 from blendgan_core.blendgan import BlendGAN
-from blendgan_core.checkpoint import LOCAL_MODELS, STARTER, is_safetensors, read_header
+from blendgan_core.checkpoint import LOCAL_MODELS, STARTER
 from blendgan_core.devices import choose_device
-from blendgan_core.errors import BlendGANError, CheckpointError
+from blendgan_core.errors import BlendGANError
 
-from .adversarial import AdversarialConfig, Adversaries
+from .adversarial import AdversarialConfig, Adversaries, Negative
 from .cli import run_cli
 from .data import ImageSet, find_pictures, random_flip
-from .gan import load_discriminators_, sample, training_parts
+from .gan import load_discriminators_, load_stylizer, sample, training_parts
 from .run import Run
 
 
@@ -46,6 +46,9 @@ class FinetuneConfig(AdversarialConfig):
     ema_images: float = 350
     """half-life of the averaged generator; that of a full training would keep 93% of the old
     weights"""
+    negatives: tuple[Negative, ...] = ("queued", "paired")
+    """what D_style_latent takes for fake, see trainer.gan. With one reference all real pairs have
+    one code, so with queued codes alone (paper, eq. 8) it goes by the code and teaches G nothing"""
     r1_gamma: float = 1.0
     """weight of R1; lower than in a full training, since one reference is all there is to learn"""
 
@@ -59,15 +62,7 @@ def finetune(config: FinetuneConfig) -> Path:
     if listed.exists() and not config.resume:
         raise BlendGANError(f"{listed} exists already; choose another --name")
     references = find_pictures(config.ref)
-    base = blendgan_core.load(config.checkpoint)
-    if base.generator is None or base.style_encoder is None:
-        raise CheckpointError(
-            f"{config.checkpoint} lacks a generator or a style encoder; a fine-tune needs both. "
-            "Give a checkpoint that stylises, such as the default"
-        )
-    ours = is_safetensors(config.checkpoint)
-    parent = read_header(config.checkpoint)["provenance"] if ours else {}
-    licence = parent.get("licence", "that of the parent and of the reference")
+    base = load_stylizer(config.checkpoint)
     references = ImageSet(references, base.resolution)
     references[0]  # an unreadable picture ends it here, before a folder is made
     natural = ImageSet(config.natural, base.resolution) if config.natural else None
@@ -97,7 +92,7 @@ def finetune(config: FinetuneConfig) -> Path:
         "kind": "one-shot fine-tune",
         "reference": config.ref.name,
         "parent": config.checkpoint.name,
-        "licence": licence,
+        "parent_provenance": base.provenance,
         "steps": config.steps,
         "batch": config.batch,
         "seed": config.seed,

@@ -129,6 +129,17 @@ def make_generator(config: GanConfig) -> Generator:
     return generator
 
 
+def load_stylizer(path: Path) -> BlendGAN:
+    """A model that can stylise, so has a generator and a style encoder."""
+    model = blendgan_core.load(path)
+    if model.generator is None or model.style_encoder is None:
+        raise CheckpointError(
+            f"{path} lacks a generator or a style encoder, and both are needed; "
+            "give a checkpoint that stylises, such as one of trainer.gan"
+        )
+    return model
+
+
 def load_style_encoder(path: Path, sizes: GeneratorConfig) -> StyleEncoder:
     """The style encoder of a checkpoint, checked against the generator's code size."""
     encoder = blendgan_core.load(path).style_encoder

@@ -13,10 +13,9 @@ from torch.nn import functional as F
 
 import blendgan_core
 from blendgan_core.blendgan import BlendGAN
-from blendgan_core.checkpoint import is_safetensors, read_header, read_part
+from blendgan_core.checkpoint import read_part
 from blendgan_core.config import PSPConfig
 from blendgan_core.devices import choose_device
-from blendgan_core.errors import CheckpointError
 from blendgan_core.layers import average_pool
 from blendgan_core.psp_encoder import PSPEncoder
 from blendgan_core.sheets import write_sheet
@@ -24,6 +23,7 @@ from blendgan_core.style_encoder import StyleEncoder
 
 from .cli import run_cli
 from .data import ImageSet, random_flip
+from .gan import load_stylizer
 from .run import Run, TrainingConfig
 
 GRID_ROWS = 8
@@ -64,14 +64,7 @@ def train_psp(config: PSPTrainingConfig) -> Path:
     run = Run(config)
     device = choose_device(config.device)
     torch.manual_seed(config.seed)
-    base = blendgan_core.load(config.generator)
-    if base.generator is None or base.style_encoder is None:
-        raise CheckpointError(
-            f"{config.generator} has no generator with a style encoder; "
-            "give the final.safetensors of trainer.gan"
-        )
-    ours = is_safetensors(config.generator)
-    before = read_header(config.generator)["provenance"] if ours else {}
+    base = load_stylizer(config.generator)
     extras = {name: read_part(config.generator, name) for name in CARRIED}
     base.to(device, memory_format=torch.channels_last)
     encoder = make_encoder(config, base).to(device, memory_format=torch.channels_last)
@@ -95,7 +88,7 @@ def train_psp(config: PSPTrainingConfig) -> Path:
     )
     base.cpu()
     model = BlendGAN.assemble(base.generator, base.style_encoder, encoder.cpu())
-    provenance = before | {
+    provenance = base.provenance | {
         "psp": f"{len(natural)} pictures, {config.steps} x {config.batch}, seed {config.seed}"
     }
     return blendgan_core.save(model, run.folder / "final.safetensors", provenance, extras)
