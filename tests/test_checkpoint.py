@@ -12,13 +12,9 @@ from blendgan_core import CheckpointError
 from blendgan_core.checkpoint import read_header, read_part
 
 
-class Pack:
-    blendgan_core = blendgan_core
-
-
 @pytest.fixture
 def saved(tmp_path):
-    model = tiny_model(Pack)
+    model = tiny_model(blendgan_core)
     extras = {"queue": {"codes": torch.arange(6.0).view(3, 2)}}
     path = blendgan_core.save(model, tmp_path / "model.safetensors", {"seed": 3}, extras)
     return model, path
@@ -55,10 +51,10 @@ def test_a_failed_save_leaves_nothing_behind(tmp_path):
     blocked = tmp_path / "folder.safetensors"
     blocked.mkdir()
     with pytest.raises(CheckpointError, match="could not be written"):
-        blendgan_core.save(tiny_model(Pack), blocked)
+        blendgan_core.save(tiny_model(blendgan_core), blocked)
     (tmp_path / "file").touch()
     with pytest.raises(CheckpointError, match="could not be written"):
-        blendgan_core.save(tiny_model(Pack), tmp_path / "file" / "model.safetensors")
+        blendgan_core.save(tiny_model(blendgan_core), tmp_path / "file" / "model.safetensors")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder.safetensors"]
 
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -24,7 +23,7 @@ def files(tmp_path_factory) -> Path:
         "psp": ("psp_encoder",),
         "generator": ("generator",),
     }.items():
-        model = tiny_model(SimpleNamespace(blendgan_core=blendgan_core), parts=parts)
+        model = tiny_model(blendgan_core, parts=parts)
         blendgan_core.save(model, folder / f"{name}.safetensors", metadata={"steps": 7})
     whole = (folder / "model.safetensors").read_bytes()
     (folder / "cut.safetensors").write_bytes(whole[: len(whole) // 2])

@@ -20,13 +20,13 @@ def core(pack):
 
 @pytest.fixture(scope="session")
 def model(pack):
-    return pack.nodes.devices.ManagedModel(tiny_model(pack))
+    return pack.nodes.devices.ManagedModel(tiny_model(pack.blendgan_core))
 
 
 @pytest.fixture(scope="session")
 def wide_model(pack):
     """Another model, with longer codes."""
-    return pack.nodes.devices.ManagedModel(tiny_model(pack, w_dim=24))
+    return pack.nodes.devices.ManagedModel(tiny_model(pack.blendgan_core, w_dim=24))
 
 
 def pictures(count=1, height=40, width=40, channels=3, seed=0):
@@ -96,14 +96,14 @@ def test_a_users_extra_folder_lists_checkpoints_only(pack, tmp_path, monkeypatch
 
 def test_loader_loads_and_notices_a_new_file(pack, core, nodes, run, models_folder):
     path = models_folder / "mine.safetensors"
-    core.save(tiny_model(pack), path)
+    core.save(tiny_model(pack.blendgan_core), path)
     (model,) = run("BlendGANLoader", checkpoint="mine.safetensors")
     (face,) = run("FaceLatent", model=model, seed=1, batch_size=2, truncation=0.75)
     assert face.w_face.shape == (2, NUM_LAYERS, 16)
 
     before = nodes["BlendGANLoader"].fingerprint_inputs("mine.safetensors")
     assert nodes["BlendGANLoader"].fingerprint_inputs("mine.safetensors") == before
-    core.save(tiny_model(pack, w_dim=24), path)
+    core.save(tiny_model(pack.blendgan_core, w_dim=24), path)
     assert nodes["BlendGANLoader"].fingerprint_inputs("mine.safetensors") != before
 
 
@@ -116,17 +116,21 @@ def test_a_missing_checkpoint_names_the_folders_searched(core, run, models_folde
 
 
 def test_a_missing_part_is_named(pack, core, run):
-    generator_only = pack.nodes.devices.ManagedModel(tiny_model(pack, parts=["generator"]))
+    generator_only = pack.nodes.devices.ManagedModel(
+        tiny_model(pack.blendgan_core, parts=["generator"])
+    )
     with pytest.raises(core.CheckpointError, match="style encoder.*holds only: generator"):
         run("StyleEncode", model=generator_only, image=pictures())
-    encoder_only = pack.nodes.devices.ManagedModel(tiny_model(pack, parts=["psp_encoder"]))
+    encoder_only = pack.nodes.devices.ManagedModel(
+        tiny_model(pack.blendgan_core, parts=["psp_encoder"])
+    )
     with pytest.raises(core.CheckpointError, match="needs a generator"):
         run("FaceLatent", model=encoder_only, seed=0, batch_size=1, truncation=1.0)
 
 
 def test_parts_may_live_on_different_devices(pack, run):
     """On a small GPU the parts take turns; the absent ones here are on "meta", without values."""
-    model = pack.nodes.devices.ManagedModel(tiny_model(pack))
+    model = pack.nodes.devices.ManagedModel(tiny_model(pack.blendgan_core))
     model.blendgan.generator.to("meta")
     model.blendgan.psp_encoder.to("meta")
     (style,) = run("StyleEncode", model=model, image=pictures())

@@ -34,7 +34,7 @@ def test_it_runs(path, pack, run, nodes):
     links = {
         link[0]: link for link in graph["links"]
     }  # id, from node, its slot, to node, slot, type
-    model = pack.nodes.devices.ManagedModel(tiny_model(pack))
+    model = pack.nodes.devices.ManagedModel(tiny_model(pack.blendgan_core))
     outputs, images = {}, []
     for node in sorted(graph["nodes"], key=lambda node: node["order"]):
         for slot in node.get("inputs", []):

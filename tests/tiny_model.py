@@ -1,4 +1,4 @@
-"""A whole BlendGAN of 32 pixels with random weights, for the tests of the nodes."""
+"""A whole BlendGAN of 32 pixels with random weights, for the tests."""
 
 from types import ModuleType
 
@@ -7,10 +7,9 @@ import torch
 PARTS = ("generator", "style_encoder", "psp_encoder")
 
 
-def tiny_model(pack: ModuleType, w_dim: int = 16, parts: tuple[str, ...] = PARTS):
-    """Built from the copy of blendgan_core that the pack uses."""
+def tiny_model(core: ModuleType, w_dim: int = 16, parts: tuple[str, ...] = PARTS):
+    """core: the blendgan_core to build it from; the pack, as ComfyUI loads it, has its own."""
     torch.manual_seed(0)
-    core = pack.blendgan_core
     sizes = {
         "generator": core.GeneratorConfig(
             resolution=32,

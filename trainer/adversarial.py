@@ -166,8 +166,8 @@ class Adversaries(nn.Module):
         return torch.where(takes_second.to(device)[:, :, None], second, first)
 
     def _synthesize(self, w: Tensor) -> Tensor:
-        noise = [torch.randn(len(w), *s[1:]).to(w) for s in self.generator.synthesis.noise_shapes()]
-        return self.generator.synthesis(w, noise)
+        synthesis = self.generator.synthesis
+        return synthesis(w, synthesis.draw_noise(len(w), torch.default_generator))
 
     def _stylize(self, w_face: Tensor, z_style: Tensor) -> Tensor:
         return self.generator.blending(w_face, self.generator.map_style(z_style), indicator=0)

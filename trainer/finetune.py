@@ -61,9 +61,9 @@ def finetune(config: FinetuneConfig) -> Path:
     listed = models_folder() / f"{name}.safetensors"
     if listed.exists() and not config.resume:
         raise BlendGANError(f"{listed} exists already; choose another --name")
-    references = find_pictures(config.ref)
+    found = find_pictures(config.ref)  # a wrong path is told before the model is loaded
     base = load_stylizer(config.checkpoint)
-    references = ImageSet(references, base.resolution)
+    references = ImageSet(found, base.resolution)
     references[0]  # an unreadable picture ends it here, before a folder is made
     natural = ImageSet(config.natural, base.resolution) if config.natural else None
     run = Run(config)
@@ -108,7 +108,7 @@ def finetune(config: FinetuneConfig) -> Path:
 def draw_natural(generator: torch.nn.Module, count: int) -> Tensor:
     """Natural faces of a frozen generator (i = L) -> [N, 3, R, R]."""
     z = torch.randn(count, generator.config.z_dim).to(generator.w_mean)
-    noise = [torch.randn(count, *s[1:]).to(z) for s in generator.synthesis.noise_shapes()]
+    noise = generator.synthesis.draw_noise(count, torch.default_generator)
     return generator.synthesis(generator.map_face(z), noise)
 
 

@@ -22,13 +22,8 @@ from tqdm import tqdm
 from blendgan_core.errors import BlendGANError
 from blendgan_core.pickles import DAMAGED
 
-MAY_CHANGE = {
-    "out",
-    "steps",
-    "save_every",
-    "device",
-    "resume",
-}  # flags that a resumed run may change
+# flags that a resumed run may change
+MAY_CHANGE = {"out", "steps", "save_every", "device", "resume"}
 LOG_EVERY = 10
 POSITIVE = (
     *("steps", "batch", "save_every", "lr", "r1_every", "path_length_every", "ema_images"),
