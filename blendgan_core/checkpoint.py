@@ -17,6 +17,7 @@ from torch import Tensor
 
 from .blendgan import PARTS, BlendGAN
 from .config import GeneratorConfig, PSPConfig, StyleEncoderConfig
+from .contents import Contents
 from .errors import CheckpointError
 from .upstream import read_upstream
 
@@ -38,24 +39,40 @@ def load(
     dtype: float32 if None, whatever the file stores. Runs no code from the file. Raises
     CheckpointError if it is missing, damaged, or something else.
     """
+    return build(read(path), path, device, dtype)
+
+
+def read(path: str | os.PathLike) -> Contents:
+    """Sizes, weights and provenance of a checkpoint, ours or upstream; see `load`."""
     path = _existing(path)
-    provenance = {}
-    if is_safetensors(path):
-        header = read_header(path)
-        provenance = header["provenance"]
-        configs = {name: _config(path, name, sizes) for name, sizes in header["config"].items()}
-        states = {name: read_part(path, name) for name in configs}
-    else:
-        parts = read_upstream(path)
-        configs = {name: config for name, (config, _) in parts.items()}
-        states = {name: state for name, (_, state) in parts.items()}
+    if not is_safetensors(path):
+        return read_upstream(path)
+    header = read_header(path)
+    states = {prefix: _read_tensors(path, prefix, keys) for prefix, keys in header["keys"].items()}
+    return Contents(
+        kind="BlendGAN checkpoint",
+        configs={name: _config(path, name, sizes) for name, sizes in header["config"].items()},
+        states={name: states.pop(name, {}) for name in header["config"]},
+        extras=states,
+        provenance=header["provenance"],
+    )
+
+
+def build(
+    contents: Contents,
+    path: str | os.PathLike,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = None,
+) -> BlendGAN:
+    """The model of what `read` found at `path`; it takes over the tensors."""
     try:
-        model = BlendGAN(**configs)
+        with torch.device("meta"):  # the file brings every value, so none is drawn first
+            model = BlendGAN(**contents.configs)
     except (TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{path} has impossible sizes in its header: {reason}") from error
-    model.provenance = provenance
-    for name, state in states.items():
+    model.provenance = contents.provenance
+    for name, state in contents.states.items():
         _fill(path, name, getattr(model, name), state)
     return model.to(device, dtype or torch.float32).eval().requires_grad_(False)
 
@@ -151,13 +168,17 @@ def read_header(path: str | os.PathLike) -> dict:
     return {"format": FORMAT, "config": config, "provenance": provenance, "keys": prefixes}
 
 
-def read_part(path: str | os.PathLike, prefix: str) -> dict[str, Tensor]:
-    """The tensors of one part, without their prefix; empty if the file is not ours or lacks it."""
-    if not is_safetensors(_existing(path)):
-        return {}
-    with safe_open(path, framework="pt") as file:
-        keys = [key for key in file.keys() if key.startswith(prefix + ".")]
-        return {key[len(prefix) + 1 :]: file.get_tensor(key) for key in keys}
+def _read_tensors(path: Path, prefix: str, keys: list[str]) -> dict[str, Tensor]:
+    """The tensors of one part, without their prefix, in memory of their own.
+
+    A mapped file could not be replaced on Windows, and cutting it would crash the process. It is
+    opened for each tensor, since its pages count as ours for as long as it stays open.
+    """
+    tensors = {}
+    for key in keys:
+        with safe_open(path, framework="pt") as file:
+            tensors[key[len(prefix) + 1 :]] = file.get_tensor(key).clone()
+    return tensors
 
 
 def _existing(path: str | os.PathLike) -> Path:
@@ -179,9 +200,9 @@ def _config(path: Path, name: str, sizes: dict):
         raise CheckpointError(f"{path} has a damaged config for its {name}: {error}") from error
 
 
-def _fill(path: Path, name: str, module: torch.nn.Module, state: dict[str, Tensor]) -> None:
+def _fill(path: str | os.PathLike, name: str, module: torch.nn.Module, state: dict[str, Tensor]) -> None:
     try:
-        module.load_state_dict(state)
+        module.load_state_dict(state, assign=True)
     except RuntimeError as error:
         first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
         raise CheckpointError(

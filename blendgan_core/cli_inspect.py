@@ -2,12 +2,11 @@
 
 from argparse import Namespace
 from dataclasses import asdict
-from pathlib import Path
 
 from torch import Tensor
 
-from .blendgan import PARTS, BlendGAN
-from .checkpoint import is_safetensors, load, read_header, read_part
+from .blendgan import PARTS
+from .checkpoint import build, read
 
 
 def inspect(options: Namespace) -> int:
@@ -16,13 +15,13 @@ def inspect(options: Namespace) -> int:
     Everything is loaded on the way, so a file that is inspected without an error is whole.
     """
     path = options.file
-    model = load(path)
-    ours = is_safetensors(path)
+    contents = read(path)
+    model = build(contents, path)  # takes the tensors over without a copy where they are fp32
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
-    print(f"kind: {read_header(path)['format'] if ours else 'upstream checkpoint'}")
+    print(f"kind: {contents.kind}")
     if model.generator is not None:
         print(f"resolution: {model.resolution} x {model.resolution}, {model.num_layers} layers")
-    for name, state in states_by_part(path, model).items():
+    for name, state in (contents.states | contents.extras).items():
         print(f"{title(name)}: {describe(state)}")
         sizes = getattr(model.config, name, None)
         for key, value in asdict(sizes).items() if sizes else ():
@@ -30,21 +29,10 @@ def inspect(options: Namespace) -> int:
     for name in PARTS:
         if getattr(model, name) is None:
             print(f"{title(name)}: none (upstream brings it in {PARTS[name][1]})")
-    if ours:
-        print("provenance:" if model.provenance else "provenance: not stated")
-        for key, value in model.provenance.items():
-            print(f"    {key}: {value}")
+    print("provenance:" if contents.provenance else "provenance: not stated")
+    for key, value in contents.provenance.items():
+        print(f"    {key}: {value}")
     return 0
-
-
-def states_by_part(path: Path, model: BlendGAN) -> dict[str, dict[str, Tensor]]:
-    """Each part's tensors as they are stored; what only a fine-tune needs comes last."""
-    if is_safetensors(path):
-        stored = read_header(path)["keys"]
-        ordered = [name for name in PARTS if name in stored]
-        ordered += [name for name in stored if name not in PARTS]
-        return {name: read_part(path, name) for name in ordered}
-    return {name: getattr(model, name).state_dict() for name in PARTS if getattr(model, name)}
 
 
 def title(name: str) -> str:

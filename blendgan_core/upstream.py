@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .config import GeneratorConfig, PSPConfig, StyleEncoderConfig
+from .contents import Config, Contents, State
 from .discriminators import Discriminator, ProjectionDiscriminator
 from .errors import CheckpointError
 from .generator import Generator
@@ -26,7 +27,6 @@ from .upstream_keys import (
     PROJECTION_HEAD_RULES,
     STYLE_ENCODER_RULES,
     Rule,
-    State,
     discriminator_config,
     generator_config,
     official_key,
@@ -34,9 +34,6 @@ from .upstream_keys import (
     psp_rules,
     style_encoder_config,
 )
-
-Config = GeneratorConfig | StyleEncoderConfig | PSPConfig
-Parts = dict[str, tuple[Config, State]]
 
 # a key that one of our parts has in every official file, and nothing else has
 PART_MARKERS = {
@@ -55,12 +52,9 @@ OTHER_MARKERS = {
 EXPECTED = "expected the official blendgan.pt, psp_encoder.pt or style_encoder.pt"
 
 
-def read_upstream(path: str | Path) -> Parts:
-    """The parts of an official file: name -> (config, our state dict).
-
-    The names are "generator", "style_encoder" and "psp_encoder", those that the file has. Raises
-    CheckpointError if it is missing, damaged, or holds something else.
-    """
+def read_upstream(path: str | Path) -> Contents:
+    """What an official file holds. Raises CheckpointError if it is missing, damaged, or holds
+    something else."""
     try:
         return from_official(read_pickle(Path(path)))
     except CheckpointError as error:
@@ -68,14 +62,14 @@ def read_upstream(path: str | Path) -> Parts:
         raise CheckpointError(message if str(path) in message else f"{path} {message}") from error
 
 
-def from_official(data: Mapping) -> Parts:
+def from_official(data: Mapping) -> Contents:
     """Convert what an official file holds; see `read_upstream`."""
     converters = {
         "generator": _generator,
         "style_encoder": _style_encoder,
         "psp_encoder": _psp_encoder,
     }
-    parts: Parts = {}
+    parts: dict[str, tuple[Config, State]] = {}
     for name, marker in PART_MARKERS.items():
         state = _find(data, marker)
         if state is None:
@@ -89,7 +83,11 @@ def from_official(data: Mapping) -> Parts:
             ) from error
     if not parts:
         raise CheckpointError(_what_it_is(data))
-    return parts
+    return Contents(
+        kind="official BlendGAN checkpoint",
+        configs={name: config for name, (config, _) in parts.items()},
+        states={name: state for name, (_, state) in parts.items()},
+    )
 
 
 def discriminator(

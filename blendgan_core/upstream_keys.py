@@ -9,10 +9,10 @@ import re
 from torch import Tensor
 
 from .config import GeneratorConfig, PSPConfig, StyleEncoderConfig
+from .contents import State
 from .errors import CheckpointError
 
 Rule = tuple[str, str, int]
-State = dict[str, Tensor]
 
 
 def official_key(key: str, rules: tuple[Rule, ...]) -> str:

@@ -9,7 +9,7 @@ from tiny_model import tiny_model
 
 import blendgan_core
 from blendgan_core import CheckpointError
-from blendgan_core.checkpoint import read_header, read_part
+from blendgan_core.checkpoint import read
 
 
 @pytest.fixture
@@ -35,9 +35,9 @@ def test_round_trip_is_exact(saved):
 
 def test_header_and_extras(saved):
     _, path = saved
-    assert read_header(path)["provenance"] == {"seed": 3}
-    assert torch.equal(read_part(path, "queue")["codes"], torch.arange(6.0).view(3, 2))
-    assert read_part(path, "d_face") == {}
+    assert read(path).provenance == {"seed": 3}
+    assert torch.equal(read(path).extras["queue"]["codes"], torch.arange(6.0).view(3, 2))
+    assert "d_face" not in read(path).extras
 
 
 def test_half_precision_halves_the_file_and_loads_as_fp32(saved, tmp_path):

@@ -7,7 +7,7 @@ import torch
 from official_files import blendgan_file, psp_file, tiny
 
 import blendgan_core
-from blendgan_core.checkpoint import read_header, read_part
+from blendgan_core.checkpoint import read
 from blendgan_core.errors import CheckpointError
 from trainer.convert import ConvertConfig, convert
 
@@ -28,7 +28,7 @@ def test_official_files_become_one_model(official, tmp_path, capsys):
     w = blendgan.blend(psp.invert(face), blendgan.encode_style(art))
     assert torch.equal(merged.stylize(face, art), blendgan.synthesize(w))
     assert "generator, style encoder, pSp encoder" in capsys.readouterr().out
-    provenance = read_header(out)["provenance"]
+    provenance = read(out).provenance
     assert provenance["kind"] == "converted"
     assert provenance["sources"] == [
         {"file": "blendgan.pt", "parts": ["generator", "style_encoder"]},
@@ -42,7 +42,7 @@ def test_half_is_half_the_size_and_close(official, tmp_path):
     tensors = blendgan_core.load(half).state_dict()
     for key, tensor in blendgan_core.load(full).state_dict().items():
         torch.testing.assert_close(tensors[key], tensor, rtol=1e-3, atol=1e-6)
-    assert read_part(half, "generator")["synthesis.constant"].dtype == torch.float16
+    assert read(half).states["generator"]["synthesis.constant"].dtype == torch.float16
     assert half.stat().st_size < 0.6 * full.stat().st_size
 
 
@@ -53,8 +53,8 @@ def test_our_files_keep_their_discriminators_and_history(official, tmp_path):
     blendgan_core.save(model, ours, metadata={"kind": "gan", "steps": 3}, extras=extras)
     out = tmp_path / "all.safetensors"
     convert(ConvertConfig(inputs=(ours, official[1]), out=out))
-    assert torch.equal(read_part(out, "d_face")["a.weight"], torch.ones(2))
-    first = read_header(out)["provenance"]["sources"][0]
+    assert torch.equal(read(out).extras["d_face"]["a.weight"], torch.ones(2))
+    first = read(out).provenance["sources"][0]
     assert first["provenance"] == {"kind": "gan", "steps": 3}
 
 

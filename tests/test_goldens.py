@@ -11,9 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from blendgan_core import upstream
+from blendgan_core.checkpoint import build
 from blendgan_core.generator import Generator
-from blendgan_core.psp_encoder import PSPEncoder
-from blendgan_core.style_encoder import StyleEncoder
 
 TOLERANCE = 1e-4
 
@@ -36,11 +35,10 @@ def check(capsys):
 def generator() -> Generator:
     latent_avg = vectors("generator_discriminators")["in/latent_avg"]
     official = {"g_ema": draw("generator"), "latent_avg": latent_avg}
-    config, state = upstream.from_official(official)["generator"]
-    generator = Generator(config)
-    generator.load_state_dict(state)
+    generator = build(upstream.from_official(official), "the golden weights").generator
+    config = generator.config
     assert (config.resolution, config.num_layers, config.mapping_layers) == (64, 10, 8)
-    return generator.eval()
+    return generator
 
 
 @torch.no_grad()
@@ -108,22 +106,14 @@ def encoder_images() -> Tensor:
     return F.interpolate(vectors("encoders")["in/image320_small"], scale_factor=4, mode="nearest")
 
 
-def build(encoder_class: type, config, state: dict[str, Tensor]):
-    """The encoder around the given tensors, without a random copy of 0.6 to 1 GB beside them."""
-    with torch.device("meta"):
-        encoder = encoder_class(config)
-    encoder.load_state_dict(state, assign=True)
-    return encoder.eval()
-
-
 @torch.no_grad()
 def test_psp_encoder(check):
     """With a latent_avg that is not 0, to see that it is added: the golden is without it."""
     latent_avg = torch.linspace(-1, 1, 10 * 512).view(10, 512)
     keys = {f"encoder.{key}": tensor for key, tensor in draw("psp_encoder").items()}
-    parts = upstream.from_official({"state_dict": keys, "latent_avg": latent_avg})
-    assert list(parts) == ["psp_encoder"]
-    codes = build(PSPEncoder, *parts["psp_encoder"])(encoder_images())
+    contents = upstream.from_official({"state_dict": keys, "latent_avg": latent_avg})
+    assert list(contents.configs) == ["psp_encoder"]
+    codes = build(contents, "the golden weights").psp_encoder(encoder_images())
     check("psp_codes", codes - latent_avg, vectors("encoders")["psp_codes_no_avg"])
 
 
@@ -132,9 +122,9 @@ def test_style_encoder(check):
     """Needs about 2.5 GB for a moment: the official weights and the folded ones."""
     golden = vectors("encoders")
     keys = {f"embedder.{key}": tensor for key, tensor in draw("style_encoder").items()}
-    parts = upstream.from_official({"g_ema": keys})
+    contents = upstream.from_official({"g_ema": keys})
     del keys
-    encoder = build(StyleEncoder, *parts.pop("style_encoder"))
+    encoder = build(contents, "the golden weights").style_encoder
     upper = encoder.raw_gram(encoder_images())
     full = torch.cat([mirrored(upper, encoder.config.vgg_width, n) for n in range(5)], dim=1)
     check("gram_head", full[:, :256], golden["gram_head"])

@@ -27,15 +27,15 @@ def saved(tmp_path):
 
 def test_sizes_come_from_the_shapes(saved):
     """The names are wrong on purpose: keys decide, not names."""
-    parts = upstream.read_upstream(saved(blendgan_file(), "psp_encoder.pt"))
-    assert {name: config for name, (config, _) in parts.items()} == {
+    contents = upstream.read_upstream(saved(blendgan_file(), "psp_encoder.pt"))
+    assert contents.configs == {
         "generator": GeneratorConfig(
             resolution=64, z_dim=8, w_dim=8, channel_base=512, channel_max=8
         ),
         "style_encoder": StyleEncoderConfig(vgg_width=2, hidden_dim=8, z_dim=8),
     }
-    parts = upstream.read_upstream(saved(psp_file(), "blendgan.pt"))
-    assert {name: config for name, (config, _) in parts.items()} == {
+    contents = upstream.read_upstream(saved(psp_file(), "blendgan.pt"))
+    assert contents.configs == {
         "psp_encoder": PSPConfig(channels=(4, 8, 16, 32), w_dim=8, num_layers=10)
     }
 
@@ -69,7 +69,7 @@ def test_alpha_is_one_minus_add_weight():
     data["g_ema"]["add_weight"] = torch.tensor([-0.5, 0, 0.2, 0.5, 1, 1.5, 1, 1, 1, 1]).view(
         1, 10, 1
     )
-    _, state = upstream.from_official(data)["generator"]
+    state = upstream.from_official(data).states["generator"]
     expected = torch.tensor([1, 1, 0.8, 0.5, 0, 0, 0, 0, 0, 0])
     torch.testing.assert_close(state["blending.alpha"], expected)
 
@@ -96,13 +96,13 @@ def test_the_psp_file_inverts(saved):
 def test_mapped_files_are_let_go(saved):
     """The tensors are copies, so that the file may be overwritten or deleted (on Windows, too)."""
     path = saved(psp_file())
-    _, state = upstream.read_upstream(path)["psp_encoder"]
+    state = upstream.read_upstream(path).states["psp_encoder"]
     path.write_bytes(b"")
     assert all(torch.isfinite(tensor).all() for tensor in state.values())
 
 
 def test_the_mean_latent_of_the_file_is_the_centre_of_truncation(saved):
-    _, state = upstream.read_upstream(saved(blendgan_file()))["generator"]
+    state = upstream.read_upstream(saved(blendgan_file())).states["generator"]
     assert torch.equal(state["w_mean"], torch.full((8,), 0.25))
 
 
@@ -112,7 +112,7 @@ def test_without_a_mean_latent_it_is_measured():
     del data["latent_avg"]
     data["g_ema"]["style.8.weight"].zero_()
     data["g_ema"]["style.8.bias"] = torch.arange(8.0)
-    _, state = upstream.from_official(data)["generator"]
+    state = upstream.from_official(data).states["generator"]
     expected = 0.01 * 2**0.5 * torch.arange(8.0)  # learning rate multiplier, gain of the ReLU
     torch.testing.assert_close(state["w_mean"], expected)
 
@@ -121,22 +121,22 @@ def test_without_a_mean_latent_it_is_measured():
 def test_style_encoders_alone_under_any_prefix(prefix):
     state = {prefix + key: value for key, value in tiny("style_encoder").items()}
     for data in (state, {"model": state, "step": 3}):
-        (name,) = parts = upstream.from_official(data)
-        assert name == "style_encoder"
-        bias = parts[name][1]["predictor.3.bias"]
+        contents = upstream.from_official(data)
+        assert list(contents.configs) == ["style_encoder"]
+        bias = contents.states["style_encoder"]["predictor.3.bias"]
         assert torch.equal(bias, state[prefix + "embedder_mlp.3.bias"])
 
 
 def test_averaged_weights_win():
     data = blendgan_file()
     other = {key: torch.zeros_like(value) for key, value in data["g_ema"].items()}
-    _, state = upstream.from_official({"g": other} | data)["generator"]
+    state = upstream.from_official({"g": other} | data).states["generator"]
     assert torch.equal(state["synthesis.constant"], data["g_ema"]["input.input"])
 
 
 def test_an_argparse_namespace_is_let_in(saved):
     data = psp_file() | {"opts": argparse.Namespace(lr=0.1, device="cuda:0", ids=[1, 2])}
-    assert list(upstream.read_upstream(saved(data))) == ["psp_encoder"]
+    assert list(upstream.read_upstream(saved(data)).configs) == ["psp_encoder"]
 
 
 @pytest.mark.parametrize("zip_format", [True, False])

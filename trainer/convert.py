@@ -11,7 +11,7 @@ import tyro
 from torch import Tensor, nn
 
 from blendgan_core.blendgan import PARTS, BlendGAN, BlendGANConfig
-from blendgan_core.checkpoint import is_safetensors, load, read_header, read_part, save
+from blendgan_core.checkpoint import build, read, save
 from blendgan_core.errors import CheckpointError
 
 from .cli import run_cli
@@ -45,10 +45,9 @@ def convert(config: ConvertConfig) -> Path:
     extras: Extras = {}
     sources = []
     for path in config.inputs:
-        model = load(path)
-        own_extras, provenance = _beyond_the_model(path)
-        parts: dict[str, nn.Module] = dict(model.named_children())
-        for name in (*parts, *own_extras):
+        contents = read(path)
+        parts: dict[str, nn.Module] = dict(build(contents, path).named_children())
+        for name in (*parts, *contents.extras):
             if name in brought_by:
                 raise CheckpointError(
                     f"{brought_by[name]} and {path} both hold the part '{name}'; "
@@ -57,8 +56,11 @@ def convert(config: ConvertConfig) -> Path:
             brought_by[name] = path
         for name, module in parts.items():
             setattr(merged, name, module)
-        extras |= own_extras
-        sources.append({"file": path.name, "parts": [*parts, *own_extras], **provenance})
+        extras |= contents.extras
+        source = {"file": path.name, "parts": [*parts, *contents.extras]}
+        if contents.provenance:
+            source["provenance"] = contents.provenance
+        sources.append(source)
     merged.config = BlendGANConfig(**{name: m.config for name, m in merged.named_children()})
     _check_fit(merged.config, brought_by)
     if config.half:
@@ -73,15 +75,6 @@ def convert(config: ConvertConfig) -> Path:
     labels = ", ".join(PARTS[name][0] for name in PARTS if name in brought_by)
     print(f"wrote {config.out} ({config.out.stat().st_size / 1e6:.1f} MB): {labels}")
     return config.out
-
-
-def _beyond_the_model(path: Path) -> tuple[Extras, dict]:
-    """What one of our files holds besides the networks (discriminators, ..), and its provenance."""
-    if not is_safetensors(path):
-        return {}, {}
-    header = read_header(path)
-    names = [name for name in header["keys"] if name not in PARTS]
-    return {name: read_part(path, name) for name in names}, {"provenance": header["provenance"]}
 
 
 def _check_fit(config: BlendGANConfig, brought_by: dict[str, Path]) -> None:

@@ -11,7 +11,7 @@ import torch
 
 import blendgan_core
 from blendgan_core.blendgan import BlendGAN
-from blendgan_core.checkpoint import read_part
+from blendgan_core.checkpoint import read
 from blendgan_core.config import GeneratorConfig
 from blendgan_core.devices import choose_device
 from blendgan_core.errors import BlendGANError, CheckpointError
@@ -157,8 +157,9 @@ def load_style_encoder(path: Path, sizes: GeneratorConfig) -> StyleEncoder:
 
 def load_discriminators_(game: Adversaries, path: Path) -> None:
     """Fill those discriminators, and the queue, that the checkpoint has; name what it lacks."""
+    extras = read(path).extras
     for name, network in (game.discriminators | {"queue": getattr(game, "queue", None)}).items():
-        state = read_part(path, name)
+        state = extras.get(name)
         if network is None:
             continue
         if not state:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 import blendgan_core
 from blendgan_core.blendgan import BlendGAN
-from blendgan_core.checkpoint import read_part
+from blendgan_core.checkpoint import read
 from blendgan_core.config import PSPConfig
 from blendgan_core.devices import choose_device
 from blendgan_core.layers import average_pool
@@ -27,7 +27,6 @@ from .gan import load_stylizer
 from .run import Run, TrainingConfig
 
 GRID_ROWS = 8
-CARRIED = ("d_face", "d_style", "d_style_latent", "queue")  # for a later fine-tune
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +64,7 @@ def train_psp(config: PSPTrainingConfig) -> Path:
     device = choose_device(config.device)
     torch.manual_seed(config.seed)
     base = load_stylizer(config.generator)
-    extras = {name: read_part(config.generator, name) for name in CARRIED}
+    carried = read(config.generator).extras  # for a later fine-tune
     base.to(device, memory_format=torch.channels_last)
     encoder = make_encoder(config, base).to(device, memory_format=torch.channels_last)
     natural = ImageSet(config.natural, max(config.image_size, base.resolution))
@@ -91,7 +90,7 @@ def train_psp(config: PSPTrainingConfig) -> Path:
     provenance = base.provenance | {
         "psp": f"{len(natural)} pictures, {config.steps} x {config.batch}, seed {config.seed}"
     }
-    return blendgan_core.save(model, run.folder / "final.safetensors", provenance, extras)
+    return blendgan_core.save(model, run.folder / "final.safetensors", provenance, carried)
 
 
 def make_encoder(config: PSPTrainingConfig, base: BlendGAN) -> PSPEncoder:
