@@ -1,5 +1,7 @@
 """The assembled model: a face and a piece of art in, a stylised portrait out."""
 
+import os
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,8 +27,9 @@ class BlendGANConfig:
 class BlendGAN(nn.Module):
     """Generator, style encoder and pSp encoder (paper, figure 2). Any part may be missing.
 
-    All public methods take and return float RGB NCHW in [-1, 1], compute without gradients and move
-    their input to the device and dtype of the part that takes it.
+    All public methods take and return float RGB NCHW in [-1, 1], compute without gradients, and
+    move their input to the device of the part that takes it. Codes and pictures are fp32, whatever
+    precision the networks compute in.
     """
 
     def __init__(
@@ -166,15 +169,8 @@ class BlendGAN(nn.Module):
         return self.synthesize(w)
 
     def _need(self, part: str) -> nn.Module:
-        module = getattr(self, part)
-        if module is None:
-            have = [name for name in PARTS if getattr(self, name) is not None]
-            raise CheckpointError(
-                f"this needs a {PARTS[part][0]}, but the checkpoint holds only: {', '.join(have)}. "
-                f"Load one that has it, or merge it in with `python -m trainer.convert` "
-                f"(upstream: {PARTS[part][1]})"
-            )
-        return module
+        require_parts((part,), [name for name in PARTS if getattr(self, name)], "the checkpoint")
+        return getattr(self, part)
 
     def _normal(self, seeds: list[int]) -> Tensor:
         z_dim = self.config.generator.z_dim
@@ -182,10 +178,22 @@ class BlendGAN(nn.Module):
         return torch.stack(draws)  # [N, Z]
 
 
+def require_parts(parts: Iterable[str], found: Collection[str], source: str | os.PathLike) -> None:
+    """Raise CheckpointError for the first of these parts that is not found; source: what lacks
+    it."""
+    for part in parts:
+        if part not in found:
+            label, upstream_file = PARTS[part]
+            raise CheckpointError(
+                f"this needs a {label}, but {source} holds only: {', '.join(found)}. Give a "
+                f"checkpoint that has one, or join the one of {upstream_file} to it with "
+                "`python -m trainer.convert`"
+            )
+
+
 def _move(x: Tensor, module: nn.Module) -> Tensor:
-    """x on the device and in the dtype of a module."""
-    parameter = next(module.parameters())
-    return x.to(parameter.device, parameter.dtype)
+    """x in fp32 on the device of a module."""
+    return x.to(next(module.parameters()).device, torch.float32)
 
 
 # each part's name for people, and the upstream file that brings it

@@ -1,34 +1,33 @@
 """What the commands share: load a model that fits the flags, name and write the results."""
 
+import logging
 import sys
 from argparse import Namespace
 from pathlib import Path
 
 from torch import Tensor
 
-from .blendgan import PARTS, BlendGAN
+from .blendgan import BlendGAN
 from .checkpoint import load
 from .devices import choose_device
-from .errors import BlendGANError, CheckpointError
+from .errors import BlendGANError
 from .images import WRITABLE, check_output, write_image
+from .precision import PRECISIONS
 
 
 def load_model(options: Namespace, *parts: str) -> BlendGAN:
-    """Load --checkpoint on --device; it must have these parts (attributes of BlendGAN).
+    """These parts of --checkpoint, on --device and in --precision.
 
-    Also refuses an --indicator that does not fit the model, before any work is done.
+    Also refuses an --indicator that does not fit the generator, before any work is done.
     """
-    model = load(options.checkpoint, device=choose_device(options.device))
-    for part in parts:
-        if getattr(model, part) is None:
-            found = " and a ".join(PARTS[name][0] for name in PARTS if getattr(model, name))
-            name, upstream_file = PARTS[part]
-            raise CheckpointError(
-                f"{options.checkpoint} holds a {found}, but this needs a {name}: give a checkpoint "
-                f"that has one, or join the one of {upstream_file} to it with "
-                "`python -m trainer.convert`"
-            )
-    model.generator.blending.share(options.indicator, options.theta)  # raises if out of range
+    model = load(
+        options.checkpoint,
+        device=choose_device(options.device),
+        dtype=PRECISIONS[options.precision],
+        parts=parts,
+    )
+    if model.generator is not None:
+        model.generator.blending.share(options.indicator, options.theta)  # raises if out of range
     return model
 
 
@@ -58,3 +57,13 @@ def write_result(path: Path, image: Tensor) -> None:
 def warn(message: str) -> None:
     """One line on stderr; the command goes on."""
     print(f"warning: {message}", file=sys.stderr, flush=True)
+
+
+def show_warnings() -> None:
+    """Let what the core logs, which ComfyUI shows by itself, look like a command's warnings."""
+    logging.getLogger(__package__).handlers = [_WarningLines()]
+
+
+class _WarningLines(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        warn(record.getMessage())

@@ -9,8 +9,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from .blendgan import PARTS, require_parts
+from .checkpoint import found_parts
 from .cli_shared import load_model, output_paths, warn, write_result
 from .errors import BlendGANError, ImageError
+from .hub import local_path
 from .images import center_square, check_output, list_images, read_image
 from .layers import average_pool
 from .sheets import write_sheet
@@ -26,9 +29,10 @@ def stylize(options: Namespace) -> int:
     if options.sheet:
         check_output(options.sheet)
 
-    model = load_model(options, "generator", "style_encoder", "psp_encoder")
-    z_styles = encode_each(styles, lambda path, image: model.encode_style(image))
-    w_faces = encode_each(faces, lambda path, image: model.invert(square_face(path, image)))
+    options.checkpoint = local_path(options.checkpoint)
+    require_parts(PARTS, found_parts(options.checkpoint), options.checkpoint)
+    model = load_model(options, "generator")
+    z_styles, w_faces = encode_styles(options, styles), encode_faces(options, faces)
     jobs = list(product(w_faces, z_styles))
     results = {}
     for start in range(0, len(jobs), options.batch):
@@ -91,6 +95,18 @@ def refuse_overwriting(outputs: list[Path], inputs: list[Path]) -> None:
     for path in outputs:
         if places[str(path.resolve()).casefold()] > 1:
             raise BlendGANError(f"{path} would be written twice; rename a picture, or the output")
+
+
+def encode_styles(options: Namespace, paths: list[Path]) -> dict[Path, Tensor]:
+    """z_style [1, S] of every picture. The encoder is let go again, for both are large."""
+    model = load_model(options, "style_encoder")
+    return encode_each(paths, lambda path, image: model.encode_style(image))
+
+
+def encode_faces(options: Namespace, paths: list[Path]) -> dict[Path, Tensor]:
+    """w_face [1, L, W] of every photo; the encoder is let go again."""
+    model = load_model(options, "psp_encoder")
+    return encode_each(paths, lambda path, image: model.invert(square_face(path, image)))
 
 
 def encode_each(paths: list[Path], encode: Callable[[Path, Tensor], Tensor]) -> dict[Path, Tensor]:

@@ -6,6 +6,12 @@ The defaults are the official 1024 px model (BlendGAN, section 4.1 and its relea
 from dataclasses import dataclass
 from math import log2
 
+from .errors import short
+
+LARGEST_SIDE = 4096  # pixels
+LARGEST_WIDTH = 16384  # of any layer; with the others a bound on what a checkpoint may claim
+MOST_LAYERS = 64
+
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorConfig:
@@ -25,11 +31,13 @@ class GeneratorConfig:
     """... but never more than this"""
 
     def __post_init__(self):
-        if self.resolution < 8 or self.resolution & (self.resolution - 1):
-            raise ValueError(
-                f"resolution {self.resolution} is not a power of two from 8 on; "
-                "use 64, 128, 256, .."
-            )
+        for name in ("z_dim", "w_dim", "channel_max"):
+            _check_number(name, getattr(self, name), 1, LARGEST_WIDTH)
+        _check_number("mapping_layers", self.mapping_layers, 1, MOST_LAYERS)
+        _check_power_of_two("resolution", self.resolution, 8)
+        # at least one channel at the full resolution
+        most = LARGEST_WIDTH * LARGEST_SIDE
+        _check_number("channel_base", self.channel_base, self.resolution, most)
 
     def channels(self, resolution: int) -> int:
         """Feature channels of the block that works at this resolution."""
@@ -59,6 +67,14 @@ class StyleEncoderConfig:
     z_dim: int = 512
     """size S of z_style"""
 
+    def __post_init__(self):
+        _check_number("image_size", self.image_size, 16, LARGEST_SIDE)
+        _check_number("vgg_width", self.vgg_width, 1, LARGEST_WIDTH // 8)
+        _check_number("predictor_layers", self.predictor_layers, 1, MOST_LAYERS)
+        for name in ("hidden_dim", "z_dim"):
+            _check_number(name, getattr(self, name), 1, LARGEST_WIDTH)
+        _check_flag("standardize", self.standardize)
+
 
 @dataclass(frozen=True, kw_only=True)
 class PSPConfig:
@@ -75,3 +91,36 @@ class PSPConfig:
     """size W of one layer's latent, and the width of the heads"""
     num_layers: int = 18
     """L of the generator that the codes are for"""
+    deltas: bool = False
+    """heads after the first one give differences to its latent, as in e4e (Tov et al. 2021)"""
+
+    def __post_init__(self):
+        _check_power_of_two("image_size", self.image_size, 32)
+        for name, most in (("channels", LARGEST_WIDTH), ("blocks", MOST_LAYERS)):
+            values = getattr(self, name)
+            if not isinstance(values, tuple) or len(values) != 4:
+                raise ValueError(f"{name} {short(values)} are not four whole numbers")
+            for value in values:
+                _check_number(name, value, 1, most)
+        _check_number("w_dim", self.w_dim, 1, LARGEST_WIDTH)
+        _check_number("num_layers", self.num_layers, 1, MOST_LAYERS)
+        _check_flag("deltas", self.deltas)
+
+
+def _check_number(name: str, value: object, least: int, most: int) -> None:
+    """ValueError unless it is a whole number in least..most."""
+    if type(value) is not int or not least <= value <= most:
+        raise ValueError(f"{name} {short(value)} is no whole number in {least}..{most}")
+
+
+def _check_power_of_two(name: str, value: object, least: int) -> None:
+    _check_number(name, value, least, LARGEST_SIDE)
+    if value & (value - 1):
+        raise ValueError(
+            f"{name} {value} is not a power of two from {least} on; use 64, 128, 256, .."
+        )
+
+
+def _check_flag(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} {short(value)} is neither true nor false")

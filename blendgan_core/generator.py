@@ -2,10 +2,21 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from . import strips
 from .blending import WeightedBlendingModule
 from .config import GeneratorConfig
-from .layers import EqualLinear, ModulatedConv2d, leaky_relu, pixel_norm, upsample
+from .layers import (
+    RELU_GAIN,
+    RELU_SLOPE,
+    EqualLinear,
+    ModulatedConv2d,
+    fastest_layout,
+    normal,
+    pixel_norm,
+    upsample,
+)
 
 
 class MappingNetwork(nn.Module):
@@ -37,9 +48,9 @@ class StyledConv(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor) -> Tensor:
         """x: [N, C, H, W]; w: [N, W]; noise: [N or 1, 1, H', W'] -> [N, C', H', W']."""
-        x = self.conv(x, w)
-        x = x + (self.noise_strength * noise).to(x.dtype)
-        return leaky_relu(x + self.bias[:, None, None].to(x.dtype))
+        x = self.conv(x, w, self.bias, gain=RELU_GAIN)
+        x = x + (self.noise_strength * RELU_GAIN * noise).to(x.dtype)
+        return F.leaky_relu(x, RELU_SLOPE)
 
 
 class ToRGB(nn.Module):
@@ -52,7 +63,7 @@ class ToRGB(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor, skip: Tensor | None = None) -> Tensor:
         """x: [N, C, H, W]; skip: [N, 3, H/2, W/2] -> [N, 3, H, W], fp32."""
-        rgb = (self.conv(x, w) + self.bias[:, None, None].to(x.dtype)).float()
+        rgb = self.conv(x, w, self.bias).float()
         return rgb if skip is None else rgb + upsample(skip)
 
 
@@ -63,8 +74,9 @@ class SynthesisNetwork(nn.Module):
     def __init__(self, config: GeneratorConfig):
         super().__init__()
         self.config = config
+        self.dtype = torch.float32  # of the convolutions; latents, noise and the picture are fp32
         channels = config.channels(4)
-        self.constant = nn.Parameter(torch.randn(1, channels, 4, 4))
+        self.constant = nn.Parameter(normal(1, channels, 4, 4))
         self.convs = nn.ModuleList([StyledConv(channels, channels, config.w_dim)])
         self.to_rgbs = nn.ModuleList([ToRGB(channels, config.w_dim)])
         resolution = 8
@@ -75,7 +87,7 @@ class SynthesisNetwork(nn.Module):
             self.to_rgbs.append(ToRGB(out, config.w_dim))
             channels, resolution = out, resolution * 2
         for index, shape in enumerate(self.noise_shapes()):
-            self.register_buffer(f"noise_{index}", torch.randn(shape))
+            self.register_buffer(f"noise_{index}", normal(*shape))
 
     def noise_shapes(self) -> list[tuple[int, int, int, int]]:
         """[1, 1, H, W] of each convolution's noise: 4, 8, 8, 16, 16, .."""
@@ -98,11 +110,13 @@ class SynthesisNetwork(nn.Module):
 
     def forward(self, w: Tensor, noise: list[Tensor]) -> Tensor:
         """w: [N, L, W]; noise: one [N or 1, 1, H, W] a convolution -> [N, 3, R, R], not clamped."""
-        x = self.constant.expand(len(w), -1, -1, -1)
+        x = fastest_layout(self.constant.to(self.dtype).expand(len(w), -1, -1, -1))
         x = self.convs[0](x, w[:, 0], noise[0])
         rgb = self.to_rgbs[0](x, w[:, 1])
         for block, to_rgb in enumerate(self.to_rgbs[1:]):
             i = 2 * block + 1
+            if strips.are_faster(x):
+                return strips.finish(self, block, x, rgb, w, noise)
             x = self.convs[i](x, w[:, i], noise[i])
             x = self.convs[i + 1](x, w[:, i + 1], noise[i + 1])
             rgb = to_rgb(x, w[:, i + 2], rgb)
@@ -122,7 +136,10 @@ class Generator(nn.Module):
         self.register_buffer("w_mean", torch.zeros(config.w_dim))  # centre of the truncation
         # where the style codes lie that it was trained on; N(0, I) unless measured
         self.register_buffer("style_mean", torch.zeros(config.z_dim))
-        self.register_buffer("style_factor", torch.eye(config.z_dim))
+        identity = torch.zeros(config.z_dim, config.z_dim)
+        self.register_buffer("style_factor", identity)
+        if not identity.is_meta:
+            identity.fill_diagonal_(1)
 
     def map_face(self, z: Tensor, truncation: float = 1.0) -> Tensor:
         """z_face: [N, Z] -> w_face: [N, L, W]; truncation below 1 pulls it to the mean."""

@@ -1,5 +1,6 @@
 """Picture files to tensors and back; inside the project a picture is float RGB in [-1, 1]."""
 
+import io
 import os
 import secrets
 import struct
@@ -35,28 +36,35 @@ def read_image(path: str | Path) -> Tensor:
     """
     path = Path(path)
     _check_is_file(path)
+    try:
+        content = path.read_bytes()
+    except PermissionError:
+        raise ImageError(f"{path} may not be read; change its permissions") from None
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read ({_one_line(error)})") from None
+    return decode_image(content, path)
+
+
+def decode_image(content: bytes, path: Path) -> Tensor:
+    """What read_image gives for a file of this content; `path` names it in errors."""
     Image.init()
     formats = [name for name in FORMATS if name in Image.OPEN]  # an old Pillow knows no AVIF
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd EXIF entries, and sizes that _check_size allows
-            with Image.open(path, formats=formats) as picture:
+            with Image.open(io.BytesIO(content), formats=formats) as picture:
                 _check_size(path, *picture.size)
                 return _to_tensor(path, ImageOps.exif_transpose(picture))
     except ImageError:
         raise
     except Image.UnidentifiedImageError:
-        with path.open("rb") as file:
-            start = file.read(8)
         raise ImageError(
             f"{path} is not a picture that can be read: expected a whole PNG, JPEG, WebP, BMP, GIF "
-            f"or TIFF file, found {path.stat().st_size} bytes that begin with {start!r}; "
+            f"or TIFF file, found {len(content)} bytes that begin with {content[:8]!r}; "
             "save it as PNG"
         ) from None
     except Image.DecompressionBombError:
         raise ImageError(_too_large(path, "too many")) from None
-    except PermissionError:
-        raise ImageError(f"{path} may not be read; change its permissions") from None
     except DAMAGED as error:
         raise ImageError(
             f"{path} is damaged or cut off ({_one_line(error)}): expected a whole picture; "

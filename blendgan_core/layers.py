@@ -11,12 +11,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+RELU_SLOPE = 0.2
+RELU_GAIN = sqrt(2)  # keeps the variance of a normal input
 FIR = (1.0, 3.0, 3.0, 1.0)  # StyleGAN2's resampling filter, before normalisation
 
 
+def normal(*shape: int, std: float = 1.0) -> Tensor:
+    """Fresh weights. On the meta device, where a file will bring the values, nothing is drawn:
+    PyTorch would load half a compiler to find out the shape of a random tensor."""
+    weights = torch.empty(shape)
+    return weights if weights.is_meta else weights.normal_(0, std)
+
+
 def leaky_relu(x: Tensor) -> Tensor:
-    """Leaky ReLU of slope 0.2 times sqrt 2, which keeps the variance of a normal input."""
-    return F.leaky_relu(x, 0.2) * sqrt(2)
+    """StyleGAN2's activation."""
+    return F.leaky_relu(x, RELU_SLOPE) * RELU_GAIN
+
+
+def fastest_layout(x: Tensor) -> Tensor:
+    """x, [N, C, H, W], with its channels last in memory, as convolutions like it best."""
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 def average_pool(images: Tensor, size: int) -> Tensor:
@@ -46,7 +60,7 @@ class EqualLinear(nn.Module):
         activate: bool = False,
     ):
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_multiplier)
+        self.weight = nn.Parameter(normal(out_features, in_features, std=1 / lr_multiplier))
         self.bias = nn.Parameter(torch.full((out_features,), float(bias_init)))
         self.scale = lr_multiplier / sqrt(in_features)
         self.lr_multiplier = lr_multiplier
@@ -63,7 +77,7 @@ class EqualConv2d(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int, bias: bool):
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel, kernel))
+        self.weight = nn.Parameter(normal(out_channels, in_channels, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         self.scale = 1 / sqrt(in_channels * kernel * kernel)
         self.stride = stride
@@ -75,14 +89,18 @@ class EqualConv2d(nn.Module):
         return out if self.bias is None else leaky_relu(out)
 
 
-def fir_filter(x: Tensor, padding: tuple[int, int], stride: int = 1) -> Tensor:
+def fir_kernel(channels: int, gain: float, like: Tensor) -> Tensor:
+    """A filter of the sum `gain` for each channel: [C, 1, 4, 4], device and dtype of `like`."""
+    taps = torch.tensor(FIR, device=like.device, dtype=like.dtype)
+    return (torch.outer(taps, taps) * (gain / sum(FIR) ** 2)).expand(channels, 1, 4, 4)
+
+
+def fir_filter(x: Tensor, padding: tuple[int, int], stride: int = 1, gain: float = 1.0) -> Tensor:
     """Pad (before, after) in both directions, then filter every channel with the FIR kernel.
 
-    x: [N, C, H, W] -> [N, C, H', W'] with H' = (H + sum(padding) - 4) // stride + 1. The kernel's
-    sum is 1.
+    x: [N, C, H, W] -> [N, C, H', W'] with H' = (H + sum(padding) - 4) // stride + 1.
     """
-    taps = torch.tensor(FIR, device=x.device, dtype=x.dtype) / sum(FIR)
-    kernel = torch.outer(taps, taps).expand(x.shape[1], 1, 4, 4)
+    kernel = fir_kernel(x.shape[1], gain, like=x)
     before, after = padding
     if before == after:
         return F.conv2d(x, kernel, padding=before, stride=stride, groups=x.shape[1])
@@ -92,8 +110,7 @@ def fir_filter(x: Tensor, padding: tuple[int, int], stride: int = 1) -> Tensor:
 
 def upsample(x: Tensor) -> Tensor:
     """FIR-filtered upsampling by 2. x: [N, C, H, W] -> [N, C, 2H, 2W]."""
-    taps = torch.tensor(FIR, device=x.device, dtype=x.dtype) / (sum(FIR) / 2)
-    kernel = torch.outer(taps, taps).expand(x.shape[1], 1, 4, 4)
+    kernel = fir_kernel(x.shape[1], 4.0, like=x)
     return F.conv_transpose2d(x, kernel, stride=2, padding=1, groups=x.shape[1])
 
 
@@ -122,14 +139,45 @@ def phase_weights(weight: Tensor) -> Tensor:
     return phases.reshape(4 * c_out, c_in, 3, 3)
 
 
+def transposed_conv(x: Tensor, weight: Tensor) -> Tensor:
+    """Transposed convolution of stride 2. x: [N, C, h, w]; weight: [C', C, 3, 3] -> [N, C', 2h + 1,
+    2w + 1].
+
+    In half precision on a CPU its four phases, convolutions of 2x2, 2x1, 1x2 and 1x1 taps, are
+    computed one by one, since only plain convolutions use the matrix units there.
+    """
+    if x.device.type != "cpu" or x.dtype == torch.float32:
+        return F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
+    n, _, h, w = x.shape
+    size = (n, len(weight), 2 * h + 1, 2 * w + 1)
+    out = torch.empty(size, dtype=x.dtype, memory_format=torch.channels_last)
+    outer, inner = [2, 0], [1]  # taps that reach the even, and the odd rows or columns
+    for top, rows in enumerate((outer, inner)):
+        for left, columns in enumerate((outer, inner)):
+            phase = weight[:, :, rows][:, :, :, columns]
+            out[:, :, top::2, left::2] = F.conv2d(x, phase, padding=(1 - top, 1 - left))
+    return out
+
+
+def upsampling_conv(x: Tensor, weight: Tensor) -> Tensor:
+    """Transposed convolution of stride 2, then the FIR filter. x: [N, C, H, W]; weight: [C', C, 3,
+    3] -> [N, C', 2H, 2W].
+
+    With gradients on a CPU it convolves into four phases, which a pixel shuffle interleaves: more
+    to compute, but every pass, backward too, is one plain convolution.
+    """
+    if torch.is_grad_enabled() and x.device.type == "cpu":
+        return F.pixel_shuffle(F.conv2d(x, phase_weights(weight), padding=1), 2)
+    return fir_filter(transposed_conv(x, weight), padding=(1, 1), gain=4.0)
+
+
 class ModulatedConv2d(nn.Module):
     """Convolution whose input channels are scaled by a latent, then demodulated (StyleGAN2, eq.
     1-3).
 
     Written with one set of weights for the whole batch: scale the activations, convolve, divide by
-    the norm that the modulated weights would have had. It equals modulating the weights per sample.
-    Upsampling convolves at the small size into four phases, which a pixel shuffle interleaves: it
-    equals the transposed convolution and FIR filter of the reference, and is faster on a CPU.
+    the norm that the modulated weights would have had. It equals modulating the weights per sample,
+    which `strips.py` does for large pictures.
     """
 
     def __init__(
@@ -142,24 +190,28 @@ class ModulatedConv2d(nn.Module):
         upsample: bool = False,
     ):
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel, kernel))
+        self.weight = nn.Parameter(normal(out_channels, in_channels, kernel, kernel))
         self.modulation = EqualLinear(w_dim, in_channels, bias_init=1.0)
         self.scale = 1 / sqrt(in_channels * kernel * kernel)
         self.demodulate = demodulate
         self.upsample = upsample
 
-    def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        """x: [N, C, H, W]; w: [N, W] -> [N, C', H, W], or twice the size if `upsample`."""
-        style = self.modulation(w)  # [N, C]
-        weight = self.weight * self.scale  # [C', C, k, k]
+    def forward(self, x: Tensor, w: Tensor, bias: Tensor, gain: float = 1.0) -> Tensor:
+        """x: [N, C, H, W]; w: [N, W]; bias: [C'] -> (convolution + bias) * gain, [N, C', H, W], or
+        twice the size if `upsample`."""
+        style = self.modulation(w) * self.scale  # [N, C]
+        if self.demodulate and x.dtype == torch.float16:  # in which a large style overflows
+            style = style / style.abs().amax(dim=1, keepdim=True).clamp_min(1e-6)
         x = x * style[:, :, None, None].to(x.dtype)
+        weight = self.weight.to(x.dtype)
         if self.upsample:
-            x = F.pixel_shuffle(F.conv2d(x, phase_weights(weight), padding=1), 2)
+            x = upsampling_conv(x, weight)
         else:
             x = F.conv2d(x, weight, padding=weight.shape[-1] // 2)
-        if self.demodulate:
-            precise = torch.promote_types(x.dtype, torch.float32)  # squares overflow in fp16
-            energy = weight.to(precise).square().sum(dim=(2, 3))  # [C', C]
-            norm = torch.rsqrt(style.to(precise).square() @ energy.t() + 1e-8)  # [N, C']
-            x = x * norm[:, :, None, None].to(x.dtype)
-        return x
+        bias = (bias * gain)[:, None, None].to(x.dtype)
+        if not self.demodulate:
+            return x * gain + bias
+        precise = torch.promote_types(self.weight.dtype, torch.float32)  # squares overflow in fp16
+        energy = self.weight.to(precise).square().sum(dim=(2, 3))  # [C', C]
+        norm = torch.rsqrt(style.to(precise).square() @ energy.t() + 1e-8) * gain  # [N, C']
+        return torch.addcmul(bias, x, norm[:, :, None, None].to(x.dtype))

@@ -11,21 +11,29 @@ import torch
 from safetensors import SafetensorError
 
 from .errors import CheckpointError
+from .pickle_scan import check_legacy, check_tensors, check_zip
 
 # all that torch.load was seen to raise on files cut off, with flipped bytes, or of another format
 DAMAGED = (
     pickle.UnpicklingError,
     zipfile.BadZipFile,
     struct.error,
+    ArithmeticError,
     AssertionError,
     AttributeError,
     EOFError,
     LookupError,
+    MemoryError,
     OSError,
     RuntimeError,
     TypeError,
     ValueError,
     SafetensorError,  # torch.load hands over every file that is named *.safetensors
+)
+
+DAMAGED_MESSAGE = (
+    "is cut off, damaged or not a checkpoint: expected a file that torch.save wrote. "
+    "Download it again."
 )
 
 
@@ -38,20 +46,19 @@ def read_pickle(path: Path) -> dict:
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist; expected a checkpoint file")
     try:
+        is_zip = zipfile.is_zipfile(path)
+        (check_zip if is_zip else check_legacy)(path)
         with torch.serialization.safe_globals([argparse.Namespace]):
             # mapped, since the official style encoder's file holds 1.3 GB that shrink on conversion
-            is_zip = zipfile.is_zipfile(path)
             data = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
+        check_tensors(data, path.stat().st_size)
     except DAMAGED as error:
         if forbidden := re.search(r"GLOBAL (\S+)", str(error)):
             raise CheckpointError(
                 f"{path} was not loaded: it holds the Python object '{forbidden[1]}', which could "
                 "run code; expected tensors and plain values. Save its weights as a state_dict."
             ) from error
-        raise CheckpointError(
-            f"{path} is cut off, damaged or not a checkpoint: expected a file that torch.save "
-            "wrote. Download it again."
-        ) from error
+        raise CheckpointError(f"{path} {DAMAGED_MESSAGE}") from error
     if not isinstance(data, dict):
         raise CheckpointError(
             f"{path} is not a checkpoint: found a {type(data).__name__}, "

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .config import PSPConfig
-from .layers import EqualLinear, average_pool
+from .layers import EqualLinear, average_pool, fastest_layout
 
 FIRST_MIDDLE_LAYER = 3  # layers below it read the coarsest map of the pyramid
 FIRST_FINE_LAYER = 7  # layers from here on read the finest one
@@ -33,13 +33,25 @@ class SqueezeExcitation(nn.Module):
         return x * torch.sigmoid(self.fc2(F.relu(self.fc1(means))))
 
 
+class EveryPixel(nn.Module):
+    """Pick every stride-th pixel, the reference's max-pooling of one pixel."""
+
+    def __init__(self, stride: int):
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: [N, C, H, W] -> [N, C, H/stride, W/stride]."""
+        return x[:, :, :: self.stride, :: self.stride]
+
+
 class ResidualBlock(nn.Module):
     """IR-SE block: BN, conv, PReLU, conv (which carries the stride), BN, SE; plus a shortcut."""
 
     def __init__(self, in_channels: int, channels: int, stride: int):
         super().__init__()
         if in_channels == channels:
-            self.shortcut = nn.MaxPool2d(1, stride)  # picks every stride-th pixel
+            self.shortcut = EveryPixel(stride)
         else:
             self.shortcut = nn.Sequential(
                 nn.Conv2d(in_channels, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)
@@ -58,6 +70,28 @@ class ResidualBlock(nn.Module):
         return self.residual(x) + self.shortcut(x)
 
 
+class HalvingConv2d(nn.Conv2d):
+    """A 3x3 convolution of stride 2, on a CPU without gradients as one matrix product.
+
+    The heads' maps are small and their weights large; a matrix product reads these once, where
+    PyTorch's convolution first copies them into another order.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: [N, C, H, W], both even -> [N, C', H/2, W/2]."""
+        if torch.is_grad_enabled() or x.device.type != "cpu":
+            return super().forward(x)
+        n, c, height, width = (x.shape[0], x.shape[1], x.shape[2] // 2, x.shape[3] // 2)
+        padded = F.pad(x, (1, 1, 1, 1)).permute(0, 2, 3, 1).contiguous()  # [N, H + 2, W + 2, C]
+        image, row, column, channel = padded.stride()
+        patches = padded.as_strided(
+            (n, height, width, 3, 3, c), (image, 2 * row, 2 * column, row, column, channel)
+        )
+        weight = self.weight.permute(0, 2, 3, 1).reshape(-1, 9 * c)  # a view if channels are last
+        out = F.linear(patches.reshape(-1, 9 * c), weight, self.bias)
+        return out.view(n, height, width, -1).permute(0, 3, 1, 2)
+
+
 class LatentHead(nn.Module):
     """Map2style: convolutions of stride 2 down to one pixel, then a linear layer."""
 
@@ -65,14 +99,14 @@ class LatentHead(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for i in range(int(log2(spatial))):
-            conv = nn.Conv2d(w_dim if i else in_channels, w_dim, 3, stride=2, padding=1)
+            conv = HalvingConv2d(w_dim if i else in_channels, w_dim, 3, stride=2, padding=1)
             layers += [conv, nn.LeakyReLU(0.01)]
         self.convs = nn.Sequential(*layers)
         self.linear = EqualLinear(w_dim, w_dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: [N, C, spatial, spatial] -> [N, W]."""
-        return self.linear(self.convs(x).flatten(1))
+        return self.linear(self.convs(x).flatten(1).to(self.linear.weight.dtype))
 
 
 class PSPEncoder(nn.Module):
@@ -80,14 +114,12 @@ class PSPEncoder(nn.Module):
 
     The trunk's four stages halve the picture once each, so at 256 px the maps that the heads read
     measure 64 (stage 2), 32 (stage 3) and 16 (stage 4) pixels. The heads' output is relative to
-    `latent_avg`.
+    `latent_avg`. With `deltas` it is e4e (Tov et al. 2021): the first head gives one latent for all
+    layers, each other head what is added to it in its layer.
     """
 
     def __init__(self, config: PSPConfig):
         super().__init__()
-        size = config.image_size
-        if size < 32 or size & (size - 1):
-            raise ValueError(f"image_size {size} is not a power of two from 32 on")
         self.config = config
         first, second, third, last = config.channels
         self.input_layer = nn.Sequential(
@@ -122,7 +154,7 @@ class PSPEncoder(nn.Module):
         where s is a 16th of the config's image_size.
         """
         x = average_pool(images, self.config.image_size)
-        x = self.input_layer(x.to(self.lateral_fine.weight.dtype))
+        x = self.input_layer(fastest_layout(x.to(self.lateral_fine.weight.dtype)))
         stage_outputs = []
         for stage in self.stages:
             x = stage(x)
@@ -140,7 +172,10 @@ class PSPEncoder(nn.Module):
                 codes.append(head(coarse))
             else:
                 codes.append(head(middle if layer < FIRST_FINE_LAYER else fine))
-        return torch.stack(codes, dim=1) + self.latent_avg
+        w_face = torch.stack(codes, dim=1)  # [N, L, W]
+        if self.config.deltas:
+            w_face = torch.cat([w_face[:, :1], w_face[:, :1] + w_face[:, 1:]], dim=1)
+        return w_face + self.latent_avg
 
 
 def _upsample_add(coarse: Tensor, lateral: Tensor) -> Tensor:

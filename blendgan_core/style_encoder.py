@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from .config import StyleEncoderConfig
 from .errors import CheckpointError
-from .layers import EqualLinear, average_pool, leaky_relu
+from .layers import EqualLinear, average_pool, fastest_layout, leaky_relu
 from .pickles import read_pickle
 
 TAPS = (3, 8, 17, 26, 35)  # relu1_2, relu2_2, relu3_4, relu4_4, relu5_4 in torchvision's numbering
@@ -84,6 +84,8 @@ class GramLinear(EqualLinear):
         channels = stage_channels(vgg_width)
         super().__init__(sum(c * (c + 1) // 2 for c in channels), out_features, activate=activate)
         self.scale = 1 / sqrt(sum(c * c for c in channels))  # that of the unfolded layer
+        if self.weight.is_meta:  # a file will bring the weights
+            return
         with torch.no_grad():  # the sum of two N(0, 1) weights off the diagonal
             folded = [upper_triangle(2 - torch.eye(c)).sqrt() for c in channels]
             self.weight *= torch.cat(folded).to(self.weight)
@@ -130,7 +132,7 @@ class StyleEncoder(nn.Module):
 
     def features(self, images: Tensor) -> list[Tensor]:
         """VGG's features at the five taps: [N, 3, H, W] -> each [N, C, H', W']."""
-        x = images.to(self.vgg[0].weight.dtype)
+        x = fastest_layout(images.to(self.vgg[0].weight.dtype))
         taps = []
         for index, layer in enumerate(self.vgg):
             x = layer(x)
@@ -144,14 +146,22 @@ class StyleEncoder(nn.Module):
         images: [N, 3, H, W] RGB in [-1, 1], any size -> [N, G], fp32, none negative.
         """
         x = average_pool(images, self.config.image_size)
-        return torch.cat([gram_upper(tap) for tap in self.features(x)], dim=1)
+        return self.grams(self.features(x))
+
+    @staticmethod
+    def grams(features: list[Tensor]) -> Tensor:
+        """`features` -> what `raw_gram` gives for the same pictures, [N, G]."""
+        return torch.cat([gram_upper(tap) for tap in features], dim=1)
 
     def gram_features(self, images: Tensor) -> Tensor:
         """What the predictor sees: `raw_gram`, as standardised logarithms if config.standardize.
 
         images: [N, 3, H, W] RGB in [-1, 1], any size -> [N, G], fp32.
         """
-        grams = self.raw_gram(images)
+        return self.standardize(self.raw_gram(images))
+
+    def standardize(self, grams: Tensor) -> Tensor:
+        """grams: [N, G], `raw_gram` of pictures -> their `gram_features`, [N, G]."""
         if not self.config.standardize:
             return grams
         return (torch.log(grams + LOG_EPS) - self.gram_mean.float()) / self.gram_std.float()

@@ -6,7 +6,7 @@ pattern puts its groups into the name, groups that are numbers moved by the shif
 
 import re
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from .config import GeneratorConfig, PSPConfig, StyleEncoderConfig
 from .contents import State
@@ -36,6 +36,38 @@ def count(state: State, pattern: str) -> int:
     return sum(re.fullmatch(pattern, key) is not None for key in state)
 
 
+def count_numbers(state: State, pattern: str) -> int:
+    """How many different groups the pattern finds in keys that it matches entirely: layers that
+    have any tensor, so that one that lacks a tensor still counts, and is then found incomplete."""
+    return len({match[1] for key in state if (match := re.fullmatch(pattern, key))})
+
+
+def fill(
+    module: nn.Module, state: State, rules: tuple[Rule, ...], ready: State | None = None
+) -> State:
+    """A state dict for the module: copies of official tensors, and those in `ready` by our keys.
+
+    Only the module's keys and shapes are used, so it may lie on the meta device. Axes of length 1
+    that only the official layout has are dropped. Raises CheckpointError for what is missing or of
+    another shape.
+    """
+    ready = ready or {}
+    filled = {}
+    for key, ours in module.state_dict().items():
+        name = official_key(key, rules)
+        tensor = ready.get(key, state.get(name))
+        if tensor is None:
+            raise CheckpointError(f"'{name}' is missing")
+        if [n for n in tensor.shape if n != 1] != [n for n in ours.shape if n != 1]:
+            raise CheckpointError(
+                f"'{name}' has the shape {tuple(tensor.shape)}, expected {tuple(ours.shape)}"
+            )
+        # a copy, since a mapped tensor keeps the file open; of `ready`, one more may be too much
+        tensor = tensor.detach().reshape(ours.shape).to(ours.dtype, copy=key not in ready)
+        filled[key] = tensor.contiguous()
+    return filled
+
+
 # our convolution 0 is official `conv1`, ours from 1 on are official `convs.0` on; so for ToRGB
 GENERATOR_RULES: tuple[Rule, ...] = (
     (r"face_mapping\.layers\.(\d+)\.(\w+)", "style.{}.{}", 1),
@@ -52,6 +84,11 @@ GENERATOR_RULES: tuple[Rule, ...] = (
     (r"synthesis\.to_rgbs\.0\.(.+)", "to_rgb1.{}", 0),
     (r"synthesis\.to_rgbs\.(\d+)\.(.+)", "to_rgbs.{}.{}", -1),
     (r"synthesis\.(noise_\d+)", "noises.{}", 0),
+)
+# a StyleGAN2 without styles: its one mapping network serves as both of ours
+PLAIN_GENERATOR_RULES: tuple[Rule, ...] = (
+    (r"style_mapping\.layers\.(\d+)\.(\w+)", "style.{}.{}", 1),
+    *GENERATOR_RULES,
 )
 
 # numbers inside a block count its parts: a blur or padding layer may come before the weight
@@ -99,9 +136,18 @@ def psp_rules(config: PSPConfig) -> tuple[Rule, ...]:
     )
 
 
+def is_plain_stylegan2(state: State) -> bool:
+    """Whether a generator lacks all that BlendGAN adds: the second mapping network, and its
+    weights."""
+    return "add_weight" not in state and not count(state, r"embedding\.\d+\.weight")
+
+
 def generator_config(state: State) -> GeneratorConfig:
-    """Sizes of an official generator."""
-    num_layers = shape_of(state, "add_weight")[1]
+    """Sizes of an official generator, or of a StyleGAN2 in the same layout."""
+    if is_plain_stylegan2(state):
+        num_layers = count_numbers(state, r"convs\.(\d+)\..+") + 2
+    else:
+        num_layers = shape_of(state, "add_weight")[1]
     resolution = 2 ** (num_layers // 2 + 1)
     channels = {4: shape_of(state, "input.input")[1]}
     for block in range(num_layers // 2 - 1):
@@ -111,8 +157,8 @@ def generator_config(state: State) -> GeneratorConfig:
         resolution=resolution,
         z_dim=z_dim,
         w_dim=w_dim,
-        mapping_layers=count(state, r"style\.\d+\.weight"),
-        **_channel_sizes(channels),
+        mapping_layers=count_numbers(state, r"style\.(\d+)\..+"),
+        **channel_sizes(channels),
     )
 
 
@@ -124,10 +170,10 @@ def discriminator_config(state: State) -> GeneratorConfig:
     for block in range(1, num_blocks + 1):
         channels[resolution >> block] = shape_of(state, f"convs.{block}.conv2.1.weight")[0]
     z_dim = shape_of(state, "l_style.weight")[1] if "l_style.weight" in state else 512
-    return GeneratorConfig(resolution=resolution, z_dim=z_dim, **_channel_sizes(channels))
+    return GeneratorConfig(resolution=resolution, z_dim=z_dim, **channel_sizes(channels))
 
 
-def _channel_sizes(channels: dict[int, int]) -> dict[str, int]:
+def channel_sizes(channels: dict[int, int]) -> dict[str, int]:
     """channel_base and channel_max that give these channels at these resolutions."""
     widest = max(channels.values())
     return {

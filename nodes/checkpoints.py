@@ -1,12 +1,16 @@
-"""Which checkpoints the loader lists: the starter, models/blendgan and every extra search path."""
+"""Which checkpoints the loader takes: the starter, models/blendgan, every extra search path, and
+addresses on the hub."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+import comfy.utils
 import folder_paths
 
 from ..blendgan_core import STARTER, CheckpointError
 from ..blendgan_core.checkpoint import LOCAL_MODELS
+from ..blendgan_core.hub import download, parse_address
 
 FOLDER = "blendgan"
 EXTENSIONS = {".safetensors", ".pt", ".pth", ".pkl"}
@@ -30,8 +34,14 @@ def list_checkpoints() -> list[str]:
     return [BUILT_IN, *folder_paths.get_filename_list(FOLDER)]
 
 
-def checkpoint_path(name: str) -> Path:
-    """Where a listed checkpoint lies; if nowhere, a CheckpointError names the folders searched."""
+def checkpoint_path(name: str, address: str = "") -> Path:
+    """Where a listed checkpoint lies; if nowhere, a CheckpointError names the folders searched.
+
+    address: on the hub, in place of the name unless it is empty; downloaded now if need be, shown
+    on the node's bar.
+    """
+    if address.strip():
+        return download(parse_address(address.strip()), _progress())
     if name == BUILT_IN:
         return STARTER
     try:
@@ -43,7 +53,23 @@ def checkpoint_path(name: str) -> Path:
         ) from None
 
 
-def fingerprint(name: str) -> list[int]:
-    """Changes when the file does: its modification time in ns and its size in bytes."""
+def fingerprint(name: str, address: str = "") -> list[int | str]:
+    """Changes when the file does: its modification time in ns and its size in bytes.
+
+    Of an address it is the address itself, since asking the hub would take a connection.
+    """
+    if address.strip():
+        return [address.strip()]
     status = checkpoint_path(name).stat()
     return [status.st_mtime_ns, status.st_size]
+
+
+def _progress() -> Callable[[int, int], None]:
+    """Moves the bar of the node that runs; the user's Cancel takes effect there too."""
+    bar = comfy.utils.ProgressBar(100)
+
+    def show(here: int, whole: int) -> None:
+        if whole:
+            bar.update(max(0, 100 * here // whole - bar.current))
+
+    return show

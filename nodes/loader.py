@@ -1,8 +1,9 @@
-"""BlendGANLoader: a checkpoint file becomes a model."""
+"""BlendGANLoader: a checkpoint file, of this machine or of the hub, becomes a model."""
 
 from comfy_api.latest import io
 
 from ..blendgan_core import load
+from ..blendgan_core.precision import PRECISIONS
 from . import checkpoints
 from .devices import ManagedModel
 from .types import ModelSocket
@@ -16,8 +17,8 @@ class BlendGANLoader(io.ComfyNode):
             display_name="Load BlendGAN",
             category="BlendGAN",
             description=(
-                "Loads a BlendGAN checkpoint from models/blendgan: one of this project, or an "
-                "official blendgan.pt. A small starter is built in and needs no download."
+                "Loads a BlendGAN checkpoint from models/blendgan: one of this project, an "
+                "official one, or a StyleGAN2, pSp or e4e file. A small starter is built in."
             ),
             search_aliases=["face stylization", "portrait style", "stylegan", "checkpoint"],
             inputs=[
@@ -26,6 +27,21 @@ class BlendGANLoader(io.ComfyNode):
                     options=checkpoints.list_checkpoints(),
                     default=checkpoints.BUILT_IN,
                     tooltip="The built-in starter (64 x 64 pixels), or a file in models/blendgan.",
+                ),
+                io.String.Input(
+                    "address",
+                    default="",
+                    optional=True,
+                    tooltip="A checkpoint on the Hugging Face hub, to be taken in place of the one "
+                    "above: hf://owner/repo/file.safetensors. It is downloaded once.",
+                ),
+                io.Combo.Input(
+                    "precision",
+                    options=list(PRECISIONS),
+                    default="fp32",
+                    optional=True,
+                    tooltip="What the convolutions compute in. fp16 and bf16 take half the memory "
+                    "and are faster on a GPU; colours differ by less than 1%.",
                 ),
             ],
             outputs=[
@@ -37,9 +53,10 @@ class BlendGANLoader(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, checkpoint):
-        return checkpoints.fingerprint(checkpoint)
+    def fingerprint_inputs(cls, checkpoint, address="", precision="fp32"):
+        return [*checkpoints.fingerprint(checkpoint, address), precision]
 
     @classmethod
-    def execute(cls, checkpoint):
-        return io.NodeOutput(ManagedModel(load(checkpoints.checkpoint_path(checkpoint))))
+    def execute(cls, checkpoint, address="", precision="fp32"):
+        path = checkpoints.checkpoint_path(checkpoint, address)
+        return io.NodeOutput(ManagedModel(load(path, dtype=PRECISIONS[precision])))

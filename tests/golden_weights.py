@@ -16,13 +16,14 @@ def draw(network: str) -> dict[str, Tensor]:
     """The official state dict of a network: fp32, keys in the official order.
 
     network: the name of a spec: "generator", "discriminator", "projection_discriminator",
-    "style_encoder" or "psp_encoder".
+    "style_encoder", "psp_encoder", "nvidia_generator" or "nvidia_discriminator".
     """
     spec = json.loads((GOLDENS / f"{network}.spec.json").read_text())
-    return {key: _tensor(spec["seed"], key, rule) for key, rule in spec["keys"].items()}
+    return {key: tensor_by_rule(spec["seed"], key, rule) for key, rule in spec["keys"].items()}
 
 
-def _tensor(seed: int, key: str, rule: dict) -> Tensor:
+def tensor_by_rule(seed: int, key: str, rule: dict) -> Tensor:
+    """One tensor of a spec, drawn by its rule."""
     if rule["kind"] == "const":
         return torch.tensor(rule["value"]).reshape(rule["shape"])
     rng = np.random.default_rng([seed, crc32(key.encode())])
@@ -36,7 +37,7 @@ def _tensor(seed: int, key: str, rule: dict) -> Tensor:
 
 @cache
 def vectors(name: str) -> dict[str, Tensor]:
-    """Inputs and outputs of a golden file: "generator_discriminators" or "encoders"."""
+    """Inputs and outputs of a golden file: "generator_discriminators", "encoders", .."""
     with np.load(GOLDENS / f"{name}.npz") as file:
         return {key: torch.from_numpy(file[key]) for key in file.files}
 

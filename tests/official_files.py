@@ -1,9 +1,16 @@
-"""Official-layout files of tiny networks: the keys and ranks of the golden specs, thin channels."""
+"""Upstream files of tiny networks: the keys and ranks of the golden specs, thin channels."""
 
+import argparse
 import json
+import pickle
+import sys
+from collections import OrderedDict
+from pathlib import Path
+from types import ModuleType
 
+import numpy as np
 import torch
-from golden_weights import GOLDENS
+from golden_weights import GOLDENS, draw
 from torch import Tensor
 
 THIN = {
@@ -45,3 +52,101 @@ def psp_file() -> dict:
     """psp_encoder.pt."""
     state = {f"encoder.{key}": value for key, value in tiny("psp_encoder").items()}
     return {"state_dict": state, "latent_avg": torch.full((10, 8), 0.5)}
+
+
+def stylegan2_file() -> dict:
+    """What rosinality's training saves: raw and averaged generator, discriminator, and the rest."""
+    added = ("embedding.", "add_weight")
+    state = {key: value for key, value in tiny("generator").items() if not key.startswith(added)}
+    raw = {key: torch.zeros_like(value) for key, value in state.items()}
+    rest = {"g_optim": {"state": {}, "param_groups": []}, "args": argparse.Namespace(lr=0.002)}
+    return {"g": raw, "d": tiny("discriminator"), "g_ema": state, **rest}
+
+
+def encoder_file(encoder_type: str) -> dict:
+    """A pSp or e4e checkpoint, with a StyleGAN2 as its decoder and the options of its training."""
+    data = psp_file()
+    decoder = stylegan2_file()["g_ema"]
+    data["state_dict"] |= {f"decoder.{key}": value for key, value in decoder.items()}
+    return data | {"opts": {"encoder_type": encoder_type, "start_from_latent_avg": True}}
+
+
+class Persistent:
+    """Pickles as modules do under NVIDIA's torch_utils.persistence: with source and state."""
+
+    def __init__(self, source: str, class_name: str, state: dict):
+        self.meta = {
+            "type": "class",
+            "version": 6,
+            "module_src": source,
+            "class_name": class_name,
+            "state": state,
+        }
+
+    def __reduce__(self):
+        return PERSISTENCE._reconstruct_persistent_obj, (self.meta,)
+
+
+def _reconstruct_persistent_obj(meta):
+    raise AssertionError("a reader ran it")
+
+
+PERSISTENCE = ModuleType("torch_utils.persistence")  # exists only while a test writes a pickle
+PERSISTENCE._reconstruct_persistent_obj = _reconstruct_persistent_obj
+_reconstruct_persistent_obj.__module__ = PERSISTENCE.__name__
+
+
+def persistent(
+    tensors: dict[str, Tensor],
+    attributes: dict[str, dict],
+    source: str = "",
+    name: str = "Generator",
+) -> Persistent:
+    """A tree of modules out of a state dict, and of plain attributes by the module's path."""
+
+    def build(path: str) -> Persistent:
+        prefix = f"{path}." if path else ""
+        below = [key.removeprefix(prefix) for key in tensors if key.startswith(prefix)]
+        own = {key: tensors[prefix + key] for key in below if "." not in key}
+        buffers = ("resample_filter", "noise_const", "w_avg")
+        children = dict.fromkeys(key.partition(".")[0] for key in below if "." in key)
+        state = {
+            "training": False,
+            "_parameters": {
+                key: torch.nn.Parameter(value, requires_grad=False)
+                for key, value in own.items()
+                if key not in buffers
+            },
+            "_buffers": OrderedDict((key, own[key]) for key in buffers if key in own),
+            "_non_persistent_buffers_set": set(),
+            "_forward_hooks": OrderedDict(),
+            "_modules": OrderedDict((key, build(prefix + key)) for key in children),
+            "act_gain": np.sqrt(2),  # a numpy scalar, as the real ones have
+        }
+        return Persistent(source, name, state | attributes.get(path, {}))
+
+    return build("")
+
+
+def nvidia_network(network: str, source: str = "", **changes) -> Persistent:
+    """One of the golden networks, "nvidia_generator" or "nvidia_discriminator", to be pickled.
+
+    changes: attributes by path, with "" and "." written as "root" and "__".
+    """
+    attributes = json.loads((GOLDENS / f"{network}.spec.json").read_text())["attributes"]
+    for path, values in changes.items():
+        path = "" if path == "root" else path.replace("__", ".")
+        attributes[path] = attributes[path] | values
+    return persistent(draw(network), attributes, source)
+
+
+def write_pickle(path: Path, data, protocol: int = 4) -> Path:
+    """pickle.dump, in a world where NVIDIA's modules seem to exist."""
+    names = {"torch_utils": ModuleType("torch_utils"), "torch_utils.persistence": PERSISTENCE}
+    sys.modules.update(names)
+    try:
+        path.write_bytes(pickle.dumps(data, protocol=protocol))
+    finally:
+        for name in names:
+            del sys.modules[name]
+    return path

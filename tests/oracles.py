@@ -1,7 +1,7 @@
 """The straightforward formulations that the fast ones in blendgan_core must equal."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 
@@ -39,3 +39,26 @@ def modulated_conv(
     kernels = modulated.reshape(n * c_out, c, k, k)
     out = F.conv2d(x.reshape(1, n * c, h, w), kernels, padding=k // 2, groups=n)
     return out.reshape(n, c_out, h, w)
+
+
+def synthesis(network: nn.Module, w: Tensor, noise: list[Tensor]) -> Tensor:
+    """The synthesis network, every layer written out. w: [N, L, W] -> [N, 3, R, R]."""
+
+    def convolve(layer: nn.Module, x: Tensor, latent: Tensor) -> Tensor:
+        conv = layer.conv
+        style = conv.modulation(latent)
+        return modulated_conv(x, conv.weight * conv.scale, style, conv.demodulate, conv.upsample)
+
+    def styled(layer: nn.Module, x: Tensor, latent: Tensor, maps: Tensor) -> Tensor:
+        x = convolve(layer, x, latent) + layer.noise_strength * maps + layer.bias[:, None, None]
+        return F.leaky_relu(x, 0.2) * 2**0.5
+
+    x = network.constant.repeat(len(w), 1, 1, 1)
+    picture = 0
+    for i, layer in enumerate(network.convs):
+        x = styled(layer, x, w[:, i], noise[i])
+        if i % 2 == 0:  # a ToRGB after the first convolution and after every second one behind it
+            to_rgb = network.to_rgbs[i // 2]
+            rgb = convolve(to_rgb, x, w[:, i + 1]) + to_rgb.bias[:, None, None]
+            picture = rgb if i == 0 else rgb + upfirdn(picture, up=2, padding=(2, 1), gain=4)
+    return picture

@@ -1,6 +1,9 @@
 """Checkpoints: what goes in comes out, and what is wrong is named."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -90,3 +93,13 @@ def test_bad_files_are_named(saved, damage, message):
         blendgan_core.load(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_loading_does_not_wake_the_compiler():
+    """Some shapes on the meta device are worked out by PyTorch's compiler: two seconds of
+    imports."""
+    code = "import sys, blendgan_core as b; b.load(b.STARTER); print('sympy' in sys.modules)"
+    root = Path(blendgan_core.__file__).parents[1]
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"

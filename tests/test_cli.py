@@ -175,11 +175,11 @@ BAD_STYLIZE = {
     "unknown checkpoint": (f"{ONE} --checkpoint text.safetensors", "text.safetensors is "),
     "a pSp file": (
         f"{ONE} --checkpoint psp.safetensors",
-        "psp.safetensors holds a pSp encoder, but this needs a generator",
+        "this needs a generator, but psp.safetensors holds only: psp_encoder",
     ),
     "no encoders": (
         f"{ONE} --checkpoint generator.safetensors",
-        "generator.safetensors holds a generator, but this needs a style encoder",
+        "this needs a style encoder, but generator.safetensors holds only: generator",
     ),
     "misspelt flag": (f"{ONE} --indicater 3", "unrecognized arguments: --indicater 3"),
 }
@@ -272,8 +272,10 @@ def test_inspect_tells_parts_sizes_and_origin(run):
     assert "resolution: 32 x 32, 8 layers" in out
     assert "steps: 7" in out
     model = blendgan_core.load("model.safetensors")
-    count = sum(tensor.numel() for tensor in model.generator.state_dict().values())
-    assert f"generator: {count:,} parameters (with buffers), float32" in out
+    count = sum(parameter.numel() for parameter in model.generator.parameters())
+    noise = 4**2 + 2 * (8**2 + 16**2 + 32**2)
+    buffers = noise + 16 + 16 + 16 * 16  # mean latent, mean and spread of styles
+    assert f"generator: {count:,} parameters, {buffers:,} numbers in buffers, float32" in out
     assert (
         "generator: none (upstream brings it in blendgan.pt)" in run("inspect psp.safetensors").out
     )

@@ -3,9 +3,17 @@
 import pytest
 import torch
 from oracles import modulated_conv, upfirdn
+from torch.nn import functional as F
 
 from blendgan_core.discriminators import append_minibatch_stddev
-from blendgan_core.layers import EqualLinear, ModulatedConv2d, fir_filter, pixel_norm, upsample
+from blendgan_core.layers import (
+    EqualLinear,
+    ModulatedConv2d,
+    fir_filter,
+    pixel_norm,
+    transposed_conv,
+    upsample,
+)
 
 
 @pytest.mark.parametrize("kernel, up", [(3, False), (3, True), (1, False)])
@@ -14,8 +22,31 @@ def test_modulated_convolution_equals_modulated_weights(kernel, up, demodulate):
     torch.manual_seed(0)
     conv = ModulatedConv2d(5, 7, kernel, w_dim=4, demodulate=demodulate, upsample=up).double()
     x, w = torch.randn(3, 5, 6, 6).double(), torch.randn(3, 4).double()
+    bias = torch.randn(7).double()
     expected = modulated_conv(x, conv.weight * conv.scale, conv.modulation(w), demodulate, up)
-    torch.testing.assert_close(conv(x, w), expected)
+    expected = (expected + bias[:, None, None]) * 1.5
+    with_gradients = conv(x, w, bias, gain=1.5)
+    torch.testing.assert_close(with_gradients, expected)
+    with torch.no_grad():  # another formulation, see upsampling_conv
+        torch.testing.assert_close(conv(x, w, bias, gain=1.5), with_gradients)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_phases_of_a_transposed_convolution(dtype):
+    """In bfloat16 with small whole numbers, whose sums it holds exactly."""
+    x, weight = torch.randint(-3, 4, (2, 5, 4, 6)), torch.randint(-2, 3, (3, 5, 3, 3))
+    found = transposed_conv(x.to(dtype), weight.to(dtype))
+    expected = F.conv_transpose2d(x.double(), weight.double().transpose(0, 1), stride=2)
+    assert torch.equal(found.double(), expected)
+
+
+@torch.no_grad()
+def test_a_large_style_does_not_overflow_in_fp16():
+    """Demodulation takes a common factor out again, but fp16 ends at 65504."""
+    conv = ModulatedConv2d(4, 3, 3, w_dim=2)
+    conv.modulation.bias.fill_(1e6)
+    x, w, bias = torch.randn(1, 4, 5, 5), torch.randn(1, 2), torch.zeros(3)
+    torch.testing.assert_close(conv(x.half(), w, bias).float(), conv(x, w, bias), atol=0.01, rtol=0)
 
 
 def test_upsample_equals_zero_stuffing_and_filtering():
@@ -40,7 +71,8 @@ def test_convolution_can_be_differentiated_twice():
     conv = ModulatedConv2d(3, 4, 3, w_dim=2, upsample=True).double()
     x = torch.randn(1, 3, 4, 4).double().requires_grad_()
     w = torch.randn(1, 2).double().requires_grad_()
-    assert torch.autograd.gradgradcheck(conv, (x, w))
+    bias = torch.randn(4).double().requires_grad_()
+    assert torch.autograd.gradgradcheck(conv, (x, w, bias))
 
 
 def test_pixel_norm_by_hand():

@@ -73,3 +73,13 @@ def test_a_missing_part_is_named_with_the_file_that_brings_it():
         generator_only.invert(torch.zeros(1, 3, 8, 8))
     with pytest.raises(CheckpointError, match="needs a generator"):
         tiny_model(blendgan_core, parts=("psp_encoder",)).sample_face([0])
+
+
+def test_many_faces_in_one_style_encode_it_once(model, monkeypatch):
+    seen = []
+    forward = model.style_encoder.forward
+    monkeypatch.setattr(
+        model.style_encoder, "forward", lambda images: seen.append(len(images)) or forward(images)
+    )
+    model.stylize(torch.zeros(5, 3, 32, 32), torch.zeros(1, 3, 40, 40))
+    assert seen == [1]

@@ -1,13 +1,17 @@
 """The nodes, run as ComfyUI runs them, on a 32-pixel model with random weights."""
 
+import inspect
 import json
 import os
 from pathlib import Path
 
+import hub_server
 import pytest
 import torch
+from hub_server import HubServer
 from tiny_model import tiny_model
 
+ADDRESS = "hf://ada/faces/tiny.safetensors"
 SCHEMA = Path(__file__).parent / "node_schema.json"
 NUM_LAYERS = 8  # of a 32-pixel model
 
@@ -105,6 +109,73 @@ def test_loader_loads_and_notices_a_new_file(pack, core, nodes, run, models_fold
     assert nodes["BlendGANLoader"].fingerprint_inputs("mine.safetensors") == before
     core.save(tiny_model(pack.blendgan_core, w_dim=24), path)
     assert nodes["BlendGANLoader"].fingerprint_inputs("mine.safetensors") != before
+
+
+@pytest.fixture
+def hub(core, tmp_path, monkeypatch):
+    """A hub on this machine with one checkpoint."""
+    path = core.save(tiny_model(core), tmp_path / "tiny.safetensors", {"seed": 3})
+    with HubServer() as server:
+        server.add("ada/faces", "tiny.safetensors", path.read_bytes())
+        hub_server.use_hub(monkeypatch, server.url, tmp_path / "home")
+        yield server
+    hub_server.forget_huggingface_hub()
+
+
+def shows_progress() -> bool:
+    """Whether this huggingface_hub lets others see how far it is; 0.20 does not."""
+    from huggingface_hub import hf_hub_download
+
+    return "tqdm_class" in inspect.signature(hf_hub_download).parameters
+
+
+def test_an_address_on_the_hub_wins_over_the_list(hub, run, monkeypatch):
+    import comfy.utils
+
+    bars = []
+
+    class Bar(comfy.utils.ProgressBar):
+        def __init__(self, total):
+            super().__init__(total)
+            bars.append(self)
+
+    monkeypatch.setattr(comfy.utils, "ProgressBar", Bar)
+    for address in (ADDRESS, f" {ADDRESS}\n"):  # as pasted
+        (model,) = run("BlendGANLoader", checkpoint="starter (built in)", address=address)
+        assert model.blendgan.provenance == {"seed": 3}
+    # the second time it is in the cache
+    assert [bar.current for bar in bars] == [100 if shows_progress() else 0, 0]
+    (model,) = run("BlendGANLoader", checkpoint="starter (built in)", address=" ")
+    assert model.blendgan.resolution == 64
+
+
+def test_cancel_ends_a_download(hub, run, monkeypatch):
+    import comfy.utils
+    from comfy import model_management
+
+    if not shows_progress():
+        pytest.skip("this huggingface_hub cannot be interrupted by its progress")
+
+    def cancelled(*_):
+        raise model_management.InterruptProcessingException()
+
+    monkeypatch.setattr(comfy.utils.ProgressBar, "update", cancelled)
+    with pytest.raises(model_management.InterruptProcessingException):
+        run("BlendGANLoader", checkpoint="starter (built in)", address=ADDRESS)
+
+
+def test_a_fingerprint_asks_no_hub(hub, nodes):
+    def fingerprint(address):
+        return nodes["BlendGANLoader"].fingerprint_inputs("gone.safetensors", address)
+
+    assert fingerprint(ADDRESS) == fingerprint(ADDRESS) != fingerprint(ADDRESS + "x")
+    assert not hub.requests
+
+
+@pytest.mark.parametrize("address", ["mine.safetensors", "/etc/passwd", "hf://ada"])
+def test_only_an_address_passes_for_one(core, run, address):
+    with pytest.raises(core.CheckpointError, match="expected hf://owner/repo"):
+        run("BlendGANLoader", checkpoint="starter (built in)", address=address)
 
 
 @pytest.mark.parametrize("name", ["gone.safetensors", "../outside.safetensors"])

@@ -186,7 +186,8 @@ def test_finetune_writes_a_checkpoint_for_the_loader(faces, chain, tmp_path, mon
     monkeypatch.setattr(finetune_module, "models_folder", lambda: tmp_path / "models")
     reference = faces / "art" / "rough" / "0.png"
     config = FinetuneConfig(
-        ref=reference,
+        ref=(reference,),
+        mode="paper",
         checkpoint=chain["psp"],
         name="rough",
         out=tmp_path / "run",
@@ -237,9 +238,11 @@ def test_a_run_is_neither_overwritten_nor_resumed_with_other_flags(faces, chain)
         train_gan(replace(config, resume=True, lr=0.1))
 
 
-def test_finetune_resumes_exactly(faces, chain, tmp_path, monkeypatch):
+@pytest.mark.parametrize("mode", ["paper", "fast"])
+def test_finetune_resumes_exactly(faces, chain, tmp_path, monkeypatch, mode):
     config = FinetuneConfig(
-        ref=faces / "art" / "rough" / "0.png",
+        ref=(faces / "art" / "rough" / "0.png",),
+        mode=mode,
         checkpoint=chain["psp"],
         out=tmp_path / "unbroken",
         name="new",
@@ -260,7 +263,7 @@ def test_finetune_resumes_exactly(faces, chain, tmp_path, monkeypatch):
 def test_finetune_does_not_overwrite_a_checkpoint(faces, chain, tmp_path, monkeypatch):
     monkeypatch.setattr(finetune_module, "models_folder", lambda: tmp_path)
     (tmp_path / "0.safetensors").write_text("precious")
-    config = FinetuneConfig(ref=faces / "art" / "rough" / "0.png", checkpoint=chain["psp"])
+    config = FinetuneConfig(ref=(faces / "art" / "rough" / "0.png",), checkpoint=chain["psp"])
     with pytest.raises(BlendGANError, match="exists already; choose another --name"):
         finetune(config)
 

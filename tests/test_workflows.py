@@ -11,7 +11,7 @@ FOLDER = Path(__file__).parent.parent / "workflows"
 WORKFLOWS = sorted(FOLDER.glob("*.json"))
 # ComfyUI's own nodes that the graphs may use; they must be as old as the version the pack asks for
 CORE_NODES = {"MarkdownNote", "PreviewImage", "SaveImage", "ImageStitch", "ImageScaleToTotalPixels"}
-WIDGETS = {"INT", "FLOAT", "COMBO"}
+WIDGETS = ("COMBO", "INT", "FLOAT", "STRING")
 
 for_each_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 
@@ -43,12 +43,13 @@ def test_it_runs(path, pack, run, nodes):
                 assert links[slot["link"]][5] == slot["type"]
         if node["type"] in CORE_NODES:
             continue
-        inputs = widget_values(node, nodes[node["type"]].GET_NODE_INFO_V1()["input"]["required"])
+        schema = nodes[node["type"]].GET_NODE_INFO_V1()["input"]
+        inputs = widget_values(node, schema["required"] | schema.get("optional", {}))
         for slot in node["inputs"]:
             _, source, source_slot, *_ = links[slot["link"]]
             inputs[slot["name"]] = outputs[source, source_slot]
         if node["type"] == "BlendGANLoader":
-            assert inputs == {"checkpoint": "starter (built in)"}
+            assert inputs["checkpoint"] == "starter (built in)" and inputs["address"] == ""
             result = (model,)
         else:
             result = run(node["type"], **inputs)

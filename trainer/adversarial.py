@@ -122,6 +122,12 @@ class Adversaries(nn.Module):
         """Everything that changes while training, for a state file."""
         return {"networks": self, "g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
 
+    def networks(self) -> dict[str, nn.Module]:
+        """All networks that take part, to be counted."""
+        encoder = {"style encoder": self.style_encoder} if self.style_encoder else {}
+        generators = {"generator": self.generator, "averaged generator": self.average}
+        return generators | self.discriminators | encoder
+
     def step(
         self, natural: Tensor, art: Tensor | None = None, pictures: Tensor | None = None
     ) -> dict[str, Tensor]:
@@ -151,7 +157,7 @@ class Adversaries(nn.Module):
         )
         self.steps_done += 1
         if self.style_encoder:
-            losses["alpha"] = self.generator.blending.alpha.detach().mean()
+            losses["alpha"] = self.generator.blending.alpha.detach().clone()  # [L]
             losses["z_rms"] = z_style.square().mean().sqrt()
         return losses
 

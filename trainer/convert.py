@@ -1,32 +1,39 @@
-"""Official checkpoints, or ours, into one of ours: `python -m trainer.convert IN.. --out OUT`.
+"""Checkpoints of any kind into one of ours, or into an official one: `python -m trainer.convert
+IN.. --out OUT`.
 
 For example blendgan.pt (generator and style encoder) with psp_encoder.pt, to stylise photos.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 import tyro
-from torch import Tensor, nn
+from torch import Tensor
 
-from blendgan_core.blendgan import PARTS, BlendGAN, BlendGANConfig
-from blendgan_core.checkpoint import build, read, save
-from blendgan_core.errors import CheckpointError
+from blendgan_core.blendgan import PARTS
+from blendgan_core.checkpoint import assemble, read, write
+from blendgan_core.contents import Contents
+from blendgan_core.errors import BlendGANError, CheckpointError, short
+from blendgan_core.files import appearing, stored_dtype
+from blendgan_core.official_layout import left_out, official_layout
 
 from .cli import run_cli
-
-Extras = dict[str, dict[str, Tensor]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertConfig:
-    """Turn official BlendGAN files into one safetensors file, or merge parts of several files."""
+    """Turn upstream checkpoints into one safetensors file, merge parts of several files, or write
+    an official .pt file."""
 
     inputs: tyro.conf.Positional[tuple[Path, ...]]
-    """official blendgan.pt, psp_encoder.pt or style_encoder.pt, or files of this project"""
+    """official blendgan.pt, psp_encoder.pt or style_encoder.pt, StyleGAN2, pSp or e4e checkpoints,
+    or files of this project; also hf:// addresses"""
     out: Path
-    """the .safetensors file to write"""
+    """the file to write: NAME.safetensors, or NAME.pt for the layout of the official files"""
+    parts: tuple[str, ...] = ()
+    """only these of what the inputs hold: generator, style_encoder, psp_encoder, d_face, ..;
+    everything if not given"""
     half: bool = False
     """store 16-bit weights, for half the size; the precision of the computing stays free"""
 
@@ -34,52 +41,119 @@ class ConvertConfig:
 def convert(config: ConvertConfig) -> Path:
     """Write the merged checkpoint; return its path.
 
-    Raises CheckpointError if a file is unusable, two bring the same part, or parts do not fit.
+    Raises CheckpointError if a file is unusable, two bring the same part, parts do not fit, or the
+    layout of --out cannot hold them.
     """
     if not config.inputs:
         raise CheckpointError("no input file was given; name at least one checkpoint to convert")
-    if config.out.suffix != ".safetensors":
-        raise CheckpointError(f"--out is {config.out}; expected a name that ends in .safetensors")
-    merged = BlendGAN()
+    if config.out.suffix not in (".safetensors", ".pt"):
+        raise CheckpointError(
+            f"--out is {config.out}; expected a name that ends in .safetensors (ours) or .pt (the "
+            "official layout)"
+        )
+    merged = merge(config.inputs, config.parts)
+    if config.half:
+        _check_half(merged)
+    dtype = torch.float16 if config.half else None
+    if config.out.suffix == ".pt":
+        _write_official(merged, config.out, dtype)
+    else:
+        write(merged, config.out, dtype)
+    names = ", ".join(PARTS[name][0] if name in PARTS else name for name in _holdings(merged))
+    print(f"wrote {config.out} ({config.out.stat().st_size / 1e6:.1f} MB): {names}")
+    return config.out
+
+
+def merge(paths: tuple[Path, ...], wanted: tuple[str, ...] = ()) -> Contents:
+    """The parts and extras of all files as one; `wanted` names some of them, () means all.
+
+    A StyleGAN2 generator, which knows no styles, gives way to a BlendGAN generator.
+    """
+    found = [read(path) for path in paths]
+    for path, contents in zip(paths, found, strict=True):
+        assemble(contents, path)  # a file that does not fit its own sizes must not be written
+    found = _without_plain_generators(paths, found)
     brought_by: dict[str, Path] = {}
-    extras: Extras = {}
-    sources = []
-    for path in config.inputs:
-        contents = read(path)
-        parts: dict[str, nn.Module] = dict(build(contents, path).named_children())
-        for name in (*parts, *contents.extras):
+    kept, sources = [], []
+    for path, contents in zip(paths, found, strict=True):
+        names = [name for name in _holdings(contents) if not wanted or name in wanted]
+        for name in names:
             if name in brought_by:
                 raise CheckpointError(
                     f"{brought_by[name]} and {path} both hold the part '{name}'; "
                     "leave one of them out"
                 )
             brought_by[name] = path
-        for name, module in parts.items():
-            setattr(merged, name, module)
-        extras |= contents.extras
-        source = {"file": path.name, "parts": [*parts, *contents.extras]}
+        kept.append(_only(contents, names))
+        source = {"file": path.name, "parts": names}
         if contents.provenance:
             source["provenance"] = contents.provenance
         sources.append(source)
-    merged.config = BlendGANConfig(**{name: m.config for name, m in merged.named_children()})
-    _check_fit(merged.config, brought_by)
-    if config.half:
-        _check_half(merged, extras)
-    save(
-        merged,
-        config.out,
-        metadata={"kind": "converted", "sources": sources},
-        extras=extras,
-        dtype=torch.float16 if config.half else None,
+    for name in wanted:
+        if name not in brought_by:
+            there = ", ".join(name for contents in found for name in _holdings(contents))
+            raise BlendGANError(f"--parts names {short(name)}; the inputs hold: {there}")
+    merged = Contents(
+        kind="BlendGAN checkpoint",
+        configs={name: config for c in kept for name, config in c.configs.items()},
+        states={name: state for c in kept for name, state in c.states.items()},
+        extras={name: state for c in kept for name, state in c.extras.items()},
+        provenance={"kind": "converted", "sources": sources},
+        knows_styles=all(c.knows_styles for c in kept if "generator" in c.states),
     )
-    labels = ", ".join(PARTS[name][0] for name in PARTS if name in brought_by)
-    print(f"wrote {config.out} ({config.out.stat().st_size / 1e6:.1f} MB): {labels}")
-    return config.out
+    _check_fit(merged, brought_by)
+    return merged
 
 
-def _check_fit(config: BlendGANConfig, brought_by: dict[str, Path]) -> None:
+def _without_plain_generators(paths: tuple[Path, ...], found: list[Contents]) -> list[Contents]:
+    with_styles = [c.knows_styles for c in found if "generator" in c.states]
+    if not any(with_styles):
+        return found
+    result = []
+    for path, contents in zip(paths, found, strict=True):
+        if "generator" in contents.states and not contents.knows_styles:
+            print(f"left out: the generator of {path}, since another input's knows styles")
+            names = [name for name in _holdings(contents) if name != "generator"]
+            contents = _only(contents, names)
+        result.append(contents)
+    return result
+
+
+def _holdings(contents: Contents) -> list[str]:
+    return [*contents.states, *contents.extras]
+
+
+def _only(contents: Contents, names: list[str]) -> Contents:
+    def pick(mapping: dict) -> dict:
+        return {name: value for name, value in mapping.items() if name in names}
+
+    return replace(
+        contents,
+        configs=pick(contents.configs),
+        states=pick(contents.states),
+        extras=pick(contents.extras),
+    )
+
+
+def _write_official(merged: Contents, out: Path, dtype: torch.dtype | None) -> None:
+    """A file for the official code, which torch.load(weights_only=True) takes too."""
+    try:
+        data = official_layout(merged)
+    except CheckpointError as error:
+        raise CheckpointError(f"{out} was not written: {error}") from error
+    for state in data.values():
+        if isinstance(state, dict):
+            for key, value in state.items():
+                state[key] = value.to(stored_dtype(value, dtype)).contiguous()
+    with appearing(out) as temporary:
+        torch.save(data, temporary)
+    if names := left_out(merged):
+        print(f"left out, since the official layout has no place for it: {', '.join(names)}")
+
+
+def _check_fit(merged: Contents, brought_by: dict[str, Path]) -> None:
     """Encoders must speak the generator's codes."""
-    generator, style, psp = config.generator, config.style_encoder, config.psp_encoder
+    generator, style, psp = (merged.configs.get(name) for name in PARTS)
     if not generator:
         return
     if style and style.z_dim != generator.z_dim:
@@ -95,16 +169,24 @@ def _check_fit(config: BlendGANConfig, brought_by: dict[str, Path]) -> None:
         )
 
 
-def _check_half(merged: BlendGAN, extras: Extras) -> None:
+def _check_half(merged: Contents) -> None:
     """No weight may become infinite."""
-    largest = torch.finfo(torch.float16).max
-    for prefix, state in [("model", merged.state_dict()), *extras.items()]:
+    limit = torch.finfo(torch.float16).max
+    for prefix, state in (merged.states | merged.extras).items():
         for key, tensor in state.items():
-            if tensor.is_floating_point() and tensor.abs().amax() > largest:
+            if tensor.is_floating_point() and (largest := _largest(tensor)) > limit:
                 raise CheckpointError(
-                    f"'{prefix}.{key}' holds values up to {tensor.abs().amax():.3g}, beyond what "
-                    f"16 bits can hold ({largest:.3g}); convert without --half"
+                    f"'{prefix}.{key}' holds values up to {largest:.3g}, beyond what 16 bits can "
+                    f"hold ({limit:.3g}); convert without --half"
                 )
+
+
+def _largest(tensor: Tensor) -> float:
+    """The largest absolute value."""
+    if tensor.numel() == 0:
+        return 0.0
+    lowest, highest = tensor.aminmax()
+    return max(abs(lowest.item()), abs(highest.item()))
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ from blendgan_core.style_encoder import StyleEncoder
 
 from .adversarial import AdversarialConfig, Adversaries
 from .cli import run_cli
-from .data import ImageSet, random_flip
-from .run import Run
+from .data import Feed, ImageSet, random_flip
+from .run import Run, flag
 
 GRID_ROWS = 8
 STORED_CODES = 1024
@@ -33,13 +33,15 @@ class GanConfig(AdversarialConfig):
     """Train BlendGAN's generator on natural faces and, with --art, on artistic ones."""
 
     natural: tuple[Path, ...]
-    """folders of aligned natural faces"""
+    """aligned natural faces: folders, zips or shards of them"""
     art: tuple[Path, ...] = ()
-    """folders of aligned artistic faces; each (sub)folder of pictures is a style, drawn evenly"""
+    """aligned artistic faces: folders, zips or shards; each (sub)folder of pictures is a style,
+    drawn evenly"""
     style_encoder: Path | None = None
-    """a checkpoint with a trained style encoder; needed with --art"""
+    """a checkpoint with a trained style encoder, or its hf:// address; needed with --art"""
     init: Path | None = None
-    """a checkpoint to start from: its generator and, where it has them, its discriminators"""
+    """a checkpoint to start from, or its hf:// address: its generator and, where it has them, its
+    discriminators"""
     steps: int = 200_000
     """optimiser steps (paper)"""
     batch: int = 8
@@ -62,42 +64,52 @@ class GanConfig(AdversarialConfig):
     """licence of the pictures, stored with the weights"""
 
 
-def train_gan(config: GanConfig) -> Path:
-    """Run the training; return the final checkpoint's path."""
+def train_gan(config: GanConfig) -> Path | None:
+    """Run the training; return the final checkpoint's path, or None after a dry run."""
     if config.art and not config.style_encoder:
         raise BlendGANError(
             "--art needs --style-encoder, a checkpoint of `python -m trainer.style_encoder`"
         )
+    if config.style_encoder and not config.art:
+        raise BlendGANError("--style-encoder is of use with --art only; give both or neither")
     run = Run(config)
     torch.manual_seed(config.seed)
     generator = make_generator(config)
     encoder = load_style_encoder(config.style_encoder, generator.config) if config.art else None
-    natural = ImageSet(config.natural, generator.config.resolution)
-    art = ImageSet(config.art, generator.config.resolution) if config.art else None
+    resolution = generator.config.resolution
+    natural = ImageSet(config.natural, resolution, at_least=config.batch)
+    art = ImageSet(config.art, resolution) if config.art else None
+    faces_of = Feed(natural, "natural", config.batch, config.seed)
+    art_of = Feed(art, "art", config.batch, config.seed) if art else None
     device = choose_device(config.device)
     game = Adversaries(config, generator, encoder, device)
     if config.init:
         load_discriminators_(game, config.init)
 
     def step():
-        faces = random_flip(natural.batch(natural.draw(config.batch)).to(device))
-        if art is None:
+        faces, _ = faces_of(run.step)
+        faces = random_flip(faces.to(device))
+        if art_of is None:
             return game.step(faces)
-        pictures = art.draw(config.batch)
-        return game.step(faces, random_flip(art.batch(pictures).to(device)), pictures.to(device))
+        art_images, pictures = art_of(run.step)
+        return game.step(faces, random_flip(art_images.to(device)), pictures.to(device))
 
-    run.loop(game.parts(), step, lambda path: sample(game, art, path))
-    provenance = {
-        "kind": "gan" if art else "natural",
-        "natural": f"{len(natural)} pictures",
-        "art": f"{len(art)} pictures in {len(art.styles)} styles" if art else None,
-        "licence": config.data_licence,
-        "steps": config.steps,
-        "images": config.steps * config.batch,
-        "seed": config.seed,
-        "parent": config.init.name if config.init else None,
-    }
-    return save_final(game, run.folder / "final.safetensors", provenance, art)
+    def finish() -> Path:
+        provenance = {
+            "kind": "gan" if art else "natural",
+            "natural": f"{len(natural)} pictures",
+            "art": f"{len(art)} pictures in {len(art.styles)} styles" if art else None,
+            "licence": config.data_licence,
+            "steps": run.step,
+            "images": run.step * config.batch,
+            "seed": config.seed,
+            "parent": config.init.name if config.init else None,
+        }
+        return save_final(game, run.folder / "final.safetensors", provenance, art)
+
+    return run.loop(
+        game.parts(), step, lambda path: sample(game, art, path), finish, game.networks()
+    )
 
 
 def make_generator(config: GanConfig) -> Generator:
@@ -121,6 +133,13 @@ def make_generator(config: GanConfig) -> Generator:
         raise CheckpointError(
             f"{config.init} has no generator to start from; give a GAN's checkpoint"
         )
+    for name in ("resolution", "z_dim", "w_dim", "channel_base", "channel_max"):
+        asked, found = getattr(config, name), getattr(model.generator.config, name)
+        if asked not in (found, getattr(GanConfig, name)):
+            raise BlendGANError(
+                f"{flag(name)} is {asked}, but the generator of --init {config.init} has {found}; "
+                "leave the flag out"
+            )
     generator = model.generator.requires_grad_(True).train()
     if model.style_encoder is None:  # it knows natural faces only
         sizes = generator.config

@@ -22,7 +22,7 @@ from blendgan_core.sheets import write_sheet
 from blendgan_core.style_encoder import StyleEncoder
 
 from .cli import run_cli
-from .data import ImageSet, random_flip
+from .data import Feed, ImageSet, random_flip
 from .gan import load_stylizer
 from .run import Run, TrainingConfig
 
@@ -34,9 +34,10 @@ class PSPTrainingConfig(TrainingConfig):
     """Train the pSp encoder for a generator."""
 
     generator: Path
-    """the checkpoint whose generator is to be inverted; its other parts are carried over"""
+    """the checkpoint whose generator is to be inverted, or its hf:// address; its other parts are
+    carried over"""
     natural: tuple[Path, ...]
-    """folders of aligned natural faces"""
+    """aligned natural faces: folders, zips or shards of them"""
     steps: int = 300_000
     """optimiser steps (pSp; the paper is silent)"""
     batch: int = 8
@@ -58,8 +59,8 @@ class PSPTrainingConfig(TrainingConfig):
     """residual blocks of the trunk's four stages; the default is IR-SE50"""
 
 
-def train_psp(config: PSPTrainingConfig) -> Path:
-    """Run the training; return the final checkpoint's path."""
+def train_psp(config: PSPTrainingConfig) -> Path | None:
+    """Run the training; return the final checkpoint's path, or None after a dry run."""
     run = Run(config)
     device = choose_device(config.device)
     torch.manual_seed(config.seed)
@@ -67,11 +68,14 @@ def train_psp(config: PSPTrainingConfig) -> Path:
     carried = read(config.generator).extras  # for a later fine-tune
     base.to(device, memory_format=torch.channels_last)
     encoder = make_encoder(config, base).to(device, memory_format=torch.channels_last)
-    natural = ImageSet(config.natural, max(config.image_size, base.resolution))
+    size = max(config.image_size, base.resolution)
+    natural = ImageSet(config.natural, size, at_least=config.batch)
+    faces_of = Feed(natural, "natural", config.batch, config.seed)
     optimizer = torch.optim.Adam(encoder.parameters(), lr=config.lr)
 
     def step() -> dict[str, Tensor]:
-        faces = random_flip(natural.batch(natural.draw(config.batch)).to(device))
+        faces, _ = faces_of(run.step)
+        faces = random_flip(faces.to(device))
         losses = reconstruction_losses(config, base, encoder, faces)
         if config.latent_weight:
             losses["latent"] = config.latent_weight * latent_loss(base, encoder, config.batch)
@@ -80,17 +84,21 @@ def train_psp(config: PSPTrainingConfig) -> Path:
         optimizer.step()
         return {name: loss.detach() for name, loss in losses.items()}
 
-    run.loop(
+    def finish() -> Path:
+        base.cpu()
+        model = BlendGAN.assemble(base.generator, base.style_encoder, encoder.cpu())
+        provenance = base.provenance | {
+            "psp": f"{len(natural)} pictures, {run.step} x {config.batch}, seed {config.seed}"
+        }
+        return blendgan_core.save(model, run.folder / "final.safetensors", provenance, carried)
+
+    return run.loop(
         {"encoder": encoder, "optimizer": optimizer},
         step,
         lambda path: sample(base, encoder, natural, path),
+        finish,
+        {"encoder": encoder, "generator": base.generator, "style encoder": base.style_encoder},
     )
-    base.cpu()
-    model = BlendGAN.assemble(base.generator, base.style_encoder, encoder.cpu())
-    provenance = base.provenance | {
-        "psp": f"{len(natural)} pictures, {config.steps} x {config.batch}, seed {config.seed}"
-    }
-    return blendgan_core.save(model, run.folder / "final.safetensors", provenance, carried)
 
 
 def make_encoder(config: PSPTrainingConfig, base: BlendGAN) -> PSPEncoder:

@@ -1,34 +1,40 @@
 """What every training shares: its flags, its run folder, its loop, exact resume.
 
-A run folder holds config.json, log.jsonl (one object a line), samples/*.png, state/ (all that
-resume needs) and final.safetensors. Every step is seeded by (seed, step), so a run that was
-stopped and resumed equals one that was not.
+A run folder holds config.json, log.jsonl (one object a line), losses.png, alpha.png, samples/*.png,
+events/ (for TensorBoard), state/ (all that resume needs) and final.safetensors. Every step is
+seeded by (seed, step), so a run that was stopped, or killed, and resumed equals one that was not.
 """
 
 import json
-import os
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
+from blendgan_core.devices import choose_device
 from blendgan_core.errors import BlendGANError
-from blendgan_core.pickles import DAMAGED
+
+from .dry_run import Stateful, dry_run
+from .run_log import RunLog
+from .run_state import load_state, reason, save_state, write_file
+
+Value = float | list[float]
 
 # flags that a resumed run may change
-MAY_CHANGE = {"out", "steps", "save_every", "device", "resume"}
+MAY_CHANGE = {"out", "steps", "save_every", "device", "resume", "dry_run"}
 LOG_EVERY = 10
 POSITIVE = (
     *("steps", "batch", "save_every", "lr", "r1_every", "path_length_every", "ema_images"),
     *("queue_size", "temperature", "resolution", "image_size"),
 )
+SHARES = ("style_mixing", "alpha_init")  # 0..1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +42,7 @@ class TrainingConfig:
     """The flags that every training shares."""
 
     out: Path
-    """the run folder: config, log, sample grids, resumable state, final.safetensors"""
+    """the run folder: config, log, plots, sample grids, resumable state, final.safetensors"""
     steps: int
     """optimiser steps"""
     batch: int
@@ -44,19 +50,15 @@ class TrainingConfig:
     seed: int = 0
     """seeds the weights, the data order and all noise"""
     save_every: int = 500
-    """steps between saved states and sample grids"""
+    """steps between saved states, sample grids and plots"""
     device: str = "auto"
     """cpu, cuda, mps, or auto for the best that is there"""
     resume: bool = False
-    """go on from the state in --out"""
-
-
-class Stateful(Protocol):
-    """A network or an optimiser."""
-
-    def state_dict(self) -> dict[str, Any]: ...
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> Any: ...
+    """go on from the state in --out, to the weights of a run that was never stopped. --steps,
+    --save-every and --device may change, nothing else"""
+    dry_run: bool = False
+    """only tell what would be trained: the configuration, the networks' sizes, and the memory and
+    time that some real steps took; nothing is written"""
 
 
 class Run:
@@ -67,14 +69,10 @@ class Run:
         self.folder = config.out
         self.state_file = self.folder / "state" / "latest.pt"
         self.step = 0
-        for name in POSITIVE:
-            if getattr(config, name, 1) <= 0:
-                raise BlendGANError(
-                    f"--{name.replace('_', '-')} is {getattr(config, name)}, expected more than 0"
-                )
+        self._check_values()
         if config.resume:
             self._check_same_flags()
-        elif self.state_file.exists():
+        elif self.state_file.exists() and not config.dry_run:
             raise BlendGANError(
                 f"{self.folder} already holds a run; add --resume to go on with it, "
                 "or choose another --out"
@@ -85,87 +83,108 @@ class Run:
         parts: dict[str, Stateful],
         step: Callable[[], dict[str, Tensor | float]],
         sample: Callable[[Path], None],
-    ) -> None:
-        """Run the steps that are left.
+        finish: Callable[[], Path],
+        networks: dict[str, nn.Module],
+    ) -> Path | None:
+        """Run the steps that are left, then `finish`; return what it returns.
 
         parts: everything that changes while training; step: one optimiser step, returns what to
-        log; sample: writes a grid of pictures to the path that it is given. SIGINT saves, then
-        stops.
+        log, numbers or one number a layer; sample: writes a grid of pictures to the path that it is
+        given; finish: writes the final checkpoint; networks: all that take part, to be counted by
+        --dry-run, which returns None. SIGINT saves, finishes, then raises KeyboardInterrupt.
         """
-        (self.folder / "samples").mkdir(parents=True, exist_ok=True)
-        self.state_file.parent.mkdir(exist_ok=True)
-        _write(self.folder / "config.json", json.dumps(self._flags(), indent=2).encode())
-        if self.config.resume:
-            self._load(parts)
-        log = self.folder / "log.jsonl"
-        self._drop_log_after(self.step, log)
+        if self.config.dry_run:
+            device = choose_device(self.config.device)
+            dry_run(self._flags(), parts, networks, self._seeded(step), device)
+            return None
+        with _writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for torn in self.folder.glob(".*.tmp"):  # by a kill while a file was written
+                torn.unlink()
+            write_file(self.folder / "config.json", json.dumps(self._flags(), indent=2).encode())
+        stopped = self._train(parts, self._seeded(step), sample)
+        final = finish()
+        if stopped:
+            tqdm.write(f"stopped at step {self.step}: {final} holds it; add --resume to go on")
+            raise KeyboardInterrupt
+        return final
+
+    def _train(self, parts, step, sample) -> bool:
+        """Whether it was stopped by SIGINT."""
+        latest = self._load(parts) if self.config.resume else {}
+        with _writing(self.folder):
+            log = RunLog(self.folder, self.step)
         started, first = time.perf_counter(), self.step
-        latest: dict[str, Tensor | float] = {}  # a lazy loss is logged with its last value
-        with _interruptible() as interrupted, open(log, "a", encoding="utf-8") as lines:
-            bar = tqdm(initial=self.step, total=self.config.steps, unit="step", dynamic_ncols=True)
-            while self.step < self.config.steps:
-                torch.manual_seed(step_seed(self.config.seed, self.step))
-                latest |= step()
-                self.step += 1
+        left = tqdm(initial=first, total=self.config.steps, unit="step", dynamic_ncols=True)
+        with _interruptible() as interrupted, left as bar:
+            while self.step < self.config.steps and not interrupted:
+                latest |= step()  # a lazy loss is logged with its last value
                 bar.update()
                 due = self.step % self.config.save_every == 0 or self.step == self.config.steps
-                stopped = bool(interrupted)
-                if due or stopped or self.step % LOG_EVERY == 0:
-                    speed = (
-                        (self.step - first) * self.config.batch / (time.perf_counter() - started)
-                    )
-                    values = {name: float(value) for name, value in latest.items()}
-                    self._refuse_nan(values)
-                    bar.set_postfix(
-                        {k: f"{v:.3g}" for k, v in values.items()} | {"img/s": f"{speed:.1f}"}
-                    )
-                    row = {"step": self.step, "images": self.step * self.config.batch, **values}
-                    lines.write(json.dumps(row | {"images_per_second": round(speed, 2)}) + "\n")
-                    lines.flush()
-                if due or stopped:
-                    self._save(parts)
-                if due:
-                    with torch.random.fork_rng(devices=[]):
-                        sample(self.folder / "samples" / f"{self.step:07d}.png")
-                if stopped:
-                    bar.close()
-                    tqdm.write(f"stopped at step {self.step}; add --resume to go on")
-                    raise KeyboardInterrupt
-            bar.close()
+                saves = due or bool(interrupted)
+                if not saves and self.step % LOG_EVERY:
+                    continue
+                latest = {name: _plain(value) for name, value in latest.items()}
+                self._refuse_nan(latest)
+                images = (self.step - first) * self.config.batch
+                speed = round(images / (time.perf_counter() - started), 2)
+                row = latest | {"images_per_second": speed}
+                bar.set_postfix({name: _brief(value) for name, value in row.items()})
+                with _writing(self.folder):
+                    log.write({"step": self.step, "images": self.step * self.config.batch} | row)
+                    if saves:
+                        self._save(parts, latest)
+                        log.plot()
+                    if due:
+                        grid = self.folder / "samples" / f"{self.step:07d}.png"
+                        with torch.random.fork_rng(devices=[]):
+                            sample(grid)
+                        log.add_grid(grid, self.step)
+            return bool(interrupted)
 
-    def _save(self, parts: dict[str, Stateful]) -> None:
+    def _seeded(self, step):
+        """The step as a function of (seed, number of the step); it counts."""
+
+        def seeded() -> dict[str, Tensor | float]:
+            torch.manual_seed(step_seed(self.config.seed, self.step))
+            losses = step()
+            self.step += 1
+            return losses
+
+        return seeded
+
+    def _save(self, parts: dict[str, Stateful], latest: dict[str, Value]) -> None:
         for name, part in parts.items():
-            networks = part.parameters() if isinstance(part, torch.nn.Module) else ()
-            if not all(weight.isfinite().all() for weight in networks):
+            weights = part.parameters() if isinstance(part, nn.Module) else ()
+            if not all(weight.isfinite().all() for weight in weights):
                 raise BlendGANError(
-                    f"weights of the {name} are not finite at step {self.step}; the last good one "
-                    f"is in {self.state_file.parent}. Start again with a lower --lr"
+                    f"weights of the {name} are not finite at step {self.step}; {self._last_good()}"
                 )
-        state = {name: part.state_dict() for name, part in parts.items()} | {"step": self.step}
-        temporary = self.state_file.with_suffix(".tmp")
-        try:
-            torch.save(state, temporary)
-            os.replace(temporary, self.state_file)  # the last good state stays until this is whole
-        except (OSError, RuntimeError) as error:
-            temporary.unlink(missing_ok=True)
-            raise BlendGANError(
-                f"the state could not be written to {self.state_file}: "
-                f"{str(error).splitlines()[0]}. The last good state is kept; "
-                "free some space, then --resume"
-            ) from error
+        state = {name: part.state_dict() for name, part in parts.items()}
+        save_state(self.state_file, state | {"step": self.step, "latest": latest})
 
-    def _load(self, parts: dict[str, Stateful]) -> None:
-        if not self.state_file.exists():
-            return  # it was stopped before its first save
-        try:
-            state = torch.load(self.state_file, map_location="cpu", weights_only=True)
-        except DAMAGED as error:
-            raise BlendGANError(
-                f"{self.state_file} is damaged; delete {self.folder} or choose another --out"
-            ) from error
+    def _load(self, parts: dict[str, Stateful]) -> dict[str, Value]:
+        state = load_state(self.state_file)
+        if state is None:
+            return {}
         for name, part in parts.items():
             part.load_state_dict(state[name])
         self.step = state["step"]
+        return state["latest"]
+
+    def _check_values(self) -> None:
+        config = self.config
+        flags = {name: getattr(config, name) for name in self._flags()}
+        for name in POSITIVE:
+            if flags.get(name, 1) <= 0:
+                raise BlendGANError(f"{flag(name)} is {flags[name]}, expected more than 0")
+        for name in SHARES:
+            if not 0 <= flags.get(name, 0) <= 1:
+                raise BlendGANError(f"{flag(name)} is {flags[name]}, expected 0..1")
+        if config.resume and config.dry_run:
+            raise BlendGANError(
+                "--dry-run writes nothing and --resume goes on with a run; leave one of them out"
+            )
 
     def _check_same_flags(self) -> None:
         config_file = self.folder / "config.json"
@@ -176,33 +195,28 @@ class Run:
         before, now = json.loads(config_file.read_text()), self._flags()
         changed = [k for k in now if k not in MAY_CHANGE and before.get(k) != now[k]]
         if changed:
-            name = changed[0]
+            first, *others = changed
+            also = "".join(f"; {flag(k)} is {now[k]}, before {before.get(k)}" for k in others)
             raise BlendGANError(
-                f"--{name.replace('_', '-')} is {now[name]}, but the run in {self.folder} was "
-                f"started with {before.get(name)}; resume with the same flags"
+                f"{flag(first)} is {now[first]}, but the run in {self.folder} was "
+                f"started with {before.get(first)}{also}. Resume with the same flags"
             )
 
     def _flags(self) -> dict:
         return json.loads(json.dumps(asdict(self.config), default=str))
 
-    def _refuse_nan(self, values: dict[str, float]) -> None:
-        bad = [
-            name for name, value in values.items() if value != value or abs(value) == float("inf")
-        ]
-        if bad:
-            raise BlendGANError(
-                f"{bad[0]} became {values[bad[0]]} at step {self.step}; the last good state is in "
-                f"{self.state_file.parent}. Start again with a lower --lr"
-            )
+    def _refuse_nan(self, values: dict[str, Value]) -> None:
+        for name, value in values.items():
+            for number in value if isinstance(value, list) else [value]:
+                if not math.isfinite(number):
+                    raise BlendGANError(
+                        f"{name} became {number} at step {self.step}; {self._last_good()}"
+                    )
 
-    @staticmethod
-    def _drop_log_after(step: int, log: Path) -> None:
-        if log.exists():
-            lines = log.read_text().splitlines(keepends=True)
-            kept = [
-                line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step
-            ]
-            _write(log, "".join(kept).encode())
+    def _last_good(self) -> str:
+        if not self.state_file.exists():
+            return "no state was saved before. Start again with a lower --lr"
+        return f"the last good state is in {self.state_file.parent}. Start again with a lower --lr"
 
 
 def step_seed(seed: int, step: int) -> int:
@@ -210,10 +224,31 @@ def step_seed(seed: int, step: int) -> int:
     return (seed * 1_000_003 + step) % (1 << 63)
 
 
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
+def flag(name: str) -> str:
+    """How a config's field is written on the command line."""
+    return f"--{name.replace('_', '-')}"
+
+
+def _plain(value: Tensor | Value) -> Value:
+    return value.tolist() if isinstance(value, Tensor) else value
+
+
+def _brief(value: Value) -> str:
+    if isinstance(value, list):
+        return f"{min(value):.3g}..{max(value):.3g}"
+    return f"{value:.3g}"
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """What fails while the run folder is written to, told as a user can act on it."""
+    try:
+        yield
+    except OSError as error:
+        raise BlendGANError(
+            f"{folder} could not be written to ({reason(error)}). The last good state is kept; "
+            "free some space, or see that you may write there, then --resume"
+        ) from error
 
 
 class _Flag:

@@ -22,7 +22,7 @@ from blendgan_core.style_encoder import StyleEncoder, load_pretrained_vgg_
 
 from .augment import random_affine
 from .cli import run_cli
-from .data import ImageSet
+from .data import Feed, ImageSet
 from .losses import nt_xent_loss
 from .run import Run, TrainingConfig
 
@@ -63,26 +63,30 @@ class StyleEncoderTrainingConfig(TrainingConfig):
     """layers of the projection head (paper; the released code has 4)"""
 
 
-def train_style_encoder(config: StyleEncoderTrainingConfig) -> Path:
-    """Run the training; return the final checkpoint's path."""
+def train_style_encoder(config: StyleEncoderTrainingConfig) -> Path | None:
+    """Run the training; return the final checkpoint's path, or None after a dry run."""
     if config.batch < 2:
         raise BlendGANError(
             f"--batch is {config.batch}; contrastive learning needs 2 pictures or more"
         )
+    if config.vgg != "random" and config.vgg_width != StyleEncoderTrainingConfig.vgg_width:
+        raise BlendGANError(
+            f"--vgg-width is {config.vgg_width}, but weights of a VGG-19 have width "
+            f"{StyleEncoderTrainingConfig.vgg_width}; leave it out, or give --vgg random"
+        )
     run = Run(config)
     device = choose_device(config.device)
     torch.manual_seed(config.seed)
-    art = ImageSet(config.art, config.image_size)
-    if len(art) < 2:
-        raise BlendGANError("--art holds one picture; contrastive learning needs 2 or more")
+    art = ImageSet(config.art, config.image_size, at_least=2)
+    pictures_of = Feed(art, "art", config.batch, config.seed)
     encoder = make_encoder(config, art).to(device, memory_format=torch.channels_last)
     head = projection_head(config.z_dim, config.projection_layers).to(device)
     trained = [*encoder.predictor.parameters(), *head.parameters()]
     optimizer = torch.optim.Adam(trained, lr=config.lr, betas=(0.0, 0.99))
 
     def step() -> dict[str, Tensor]:
-        pictures = art.draw(config.batch)
-        images = art.batch(pictures).to(device)
+        images, pictures = pictures_of(run.step)
+        images = images.to(device)
         views = torch.cat([random_affine(images), random_affine(images)])
         with torch.no_grad():
             grams = torch.cat([encoder.gram_features(part) for part in views.split(VGG_BATCH)])
@@ -95,21 +99,25 @@ def train_style_encoder(config: StyleEncoderTrainingConfig) -> Path:
         return {"nt_xent": loss.detach(), "z_rms": z_style.detach().square().mean().sqrt()}
 
     parts = {"encoder": encoder, "head": head, "optimizer": optimizer}
-    run.loop(parts, step, lambda path: sample(encoder, art, path))
-    whiten_(encoder, encode_evenly(encoder, art, STATISTICS_PICTURES)[0])
-    correct, chance = retrieval(encoder, art)
-    provenance = {
-        "kind": "style encoder",
-        "art": f"{len(art)} pictures in {len(art.styles)} styles",
-        "vgg": config.vgg,
-        "steps": config.steps,
-        "seed": config.seed,
-        "retrieval": round(correct, 4),
-        "retrieval_chance": round(chance, 4),
-    }
-    print(f"the nearest picture has the same style in {correct:.1%} of cases (chance {chance:.1%})")
-    model = BlendGAN.assemble(style_encoder=encoder.cpu())
-    return blendgan_core.save(model, run.folder / "final.safetensors", provenance)
+
+    def finish() -> Path:
+        whiten_(encoder, encode_evenly(encoder, art, STATISTICS_PICTURES)[0])
+        correct, chance = retrieval(encoder, art)
+        provenance = {
+            "kind": "style encoder",
+            "art": f"{len(art)} pictures in {len(art.styles)} styles",
+            "vgg": config.vgg,
+            "steps": run.step,
+            "seed": config.seed,
+            "retrieval": round(correct, 4),
+            "retrieval_chance": round(chance, 4),
+        }
+        print(f"the nearest picture is of the same style in {correct:.1%} (chance {chance:.1%})")
+        model = BlendGAN.assemble(style_encoder=encoder.cpu())
+        return blendgan_core.save(model, run.folder / "final.safetensors", provenance)
+
+    networks = {"VGG-19": encoder.vgg, "predictor": encoder.predictor, "projection head": head}
+    return run.loop(parts, step, lambda path: sample(encoder, art, path), finish, networks)
 
 
 def make_encoder(config: StyleEncoderTrainingConfig, art: ImageSet) -> StyleEncoder:

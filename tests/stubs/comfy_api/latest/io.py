@@ -102,6 +102,25 @@ class Float:
             self.options["round"] = round
 
 
+class String:
+    io_type = "STRING"
+
+    class Input(Input):
+        io_type = "STRING"
+
+        def __init__(
+            self,
+            id: str,
+            display_name=None,
+            optional=False,
+            tooltip=None,
+            multiline=False,
+            default=None,
+        ):
+            super().__init__(id, display_name, optional, tooltip)
+            self.options |= {"default": default, "multiline": multiline}
+
+
 class Combo:
     io_type = "COMBO"
 

@@ -1,0 +1,102 @@
+"""How far a generator's stylised faces are from the references' style, and its natural ones from
+where they began: the figures that a fine-tune prints before and after."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from blendgan_core.config import StyleEncoderConfig
+from blendgan_core.generator import Generator
+from blendgan_core.layers import average_pool
+from blendgan_core.style_encoder import StyleEncoder, gram_upper
+
+FACES = 16  # always the same ones
+TRUNCATION = 0.75  # what the nodes and the command line use
+JUDGE_WIDTH = 16
+JUDGE_SEED = 77
+AT_ONCE = 4  # pictures, so that 1024 px fit
+
+
+@dataclass(frozen=True, kw_only=True)
+class StyleFigures:
+    """What one generator does with some references."""
+
+    code: float
+    """mean 1 - cosine of the style codes of stylised faces (i = 0) and of the reference"""
+    gram: float
+    """mean relative distance of their Gram matrices, over five stages of a random VGG that no
+    training uses, so that no mode is judged by what it optimised alone"""
+    drift: float
+    """root mean square change of the natural faces (i = L), as a share of the distance between two
+    of them"""
+    spread: float
+    """how far faces of one style differ, as a share of how far natural ones do: 0 is one face"""
+
+    def __str__(self) -> str:
+        return (
+            f"style distance {self.code:.3f} (codes), {self.gram:.3f} (Gram matrices); "
+            f"natural faces moved by {self.drift:.1%}; faces of one style differ by "
+            f"{self.spread:.0%} of what natural ones do"
+        )
+
+
+@torch.no_grad()
+def measure(
+    generator: Generator, start: Generator, encoder: StyleEncoder, references: Tensor
+) -> StyleFigures:
+    """references: [M, 3, R, R] in [-1, 1]; start: the generator before the fine-tune, for the drift
+    of the natural branch. Faces and noise are fixed."""
+    device = generator.w_mean.device
+    seeded = torch.Generator("cpu").manual_seed(0)
+    z = torch.randn(FACES, generator.config.z_dim, generator=seeded).to(device)
+    paired = references.to(device)[torch.arange(FACES, device=device) % len(references)]
+    z_style = torch.cat([encoder(chunk) for chunk in paired.split(AT_ONCE)])
+    w_face = generator.map_face(z, TRUNCATION)
+    w = generator.blending(w_face, generator.map_style(z_style), indicator=0)
+    stylised, natural = _draw(generator, w), _draw(generator, w_face)
+    before = _draw(start, start.map_face(z, TRUNCATION))
+    codes = torch.cat([encoder(chunk) for chunk in stylised.split(AT_ONCE)])
+    apart = _spread(before)
+    moved = (natural - before).square().mean().sqrt()
+    return StyleFigures(
+        code=(1 - F.cosine_similarity(codes, z_style)).mean().item(),
+        gram=gram_distance(stylised, paired).item(),
+        drift=(moved / (2**0.5 * apart)).item(),
+        spread=(_spread(stylised) / apart).item(),
+    )
+
+
+def gram_distance(images: Tensor, references: Tensor) -> Tensor:
+    """Relative distance of Gram matrices in a random VGG. Both [N, 3, H, W] -> mean, scalar."""
+    judge = StyleEncoder(
+        StyleEncoderConfig(
+            image_size=min(256, images.shape[-1]),
+            vgg_width=JUDGE_WIDTH,
+            predictor_layers=1,
+            z_dim=1,
+        )
+    )
+    judge.random_vgg_(JUDGE_SEED)
+    judge.to(images)
+    distances = []
+    for pair in zip(images.split(AT_ONCE), references.split(AT_ONCE), strict=True):
+        ours, theirs = (
+            [gram_upper(tap) for tap in judge.features(average_pool(x, judge.config.image_size))]
+            for x in pair
+        )
+        for a, b in zip(ours, theirs, strict=True):
+            distances.append((a - b).norm(dim=1) / b.norm(dim=1))
+    return torch.cat(distances).mean()
+
+
+def _draw(generator: Generator, w: Tensor) -> Tensor:
+    noise = generator.synthesis.fixed_noise()
+    pictures = [generator.synthesis(chunk, noise) for chunk in w.split(AT_ONCE)]
+    return torch.cat(pictures).clamp(-1, 1)
+
+
+def _spread(images: Tensor) -> Tensor:
+    """Standard deviation of a pixel over the pictures."""
+    return (images - images.mean(dim=0)).square().mean().sqrt()
