@@ -178,12 +178,10 @@ def test_broken_weights_are_warned_of(tmp_path, caplog, capsys):
     extras = {"d_face": {"out.bias": torch.tensor([float("inf")])}}
     path = blendgan_core.save(model, tmp_path / "bad.safetensors", extras=extras)
     blendgan_core.load(path)
-    (record,) = caplog.records
-    warning = (
-        f"{path} holds NaN or infinite weights in generator.synthesis.convs.2.bias and 1 other"
-    )
+    (record,) = caplog.records  # what only a training needs is not read to load a model
+    warning = f"{path} holds NaN or infinite weights in generator.synthesis.convs.2.bias"
     assert record.levelname == "WARNING" and record.getMessage().startswith(warning)
     assert main(["inspect", str(path)]) == 0
     shown = capsys.readouterr()
-    assert shown.err.startswith(f"warning: {warning}") and shown.err.count("\n") == 1
+    assert shown.err.startswith(f"warning: {warning} and 1 other") and shown.err.count("\n") == 1
     assert "generator: " in shown.out
