@@ -181,6 +181,7 @@ def test_broken_weights_are_warned_of(tmp_path, caplog, capsys):
     (record,) = caplog.records  # what only a training needs is not read to load a model
     warning = f"{path} holds NaN or infinite weights in generator.synthesis.convs.2.bias"
     assert record.levelname == "WARNING" and record.getMessage().startswith(warning)
+    capsys.readouterr()  # an earlier test's command may have left the printing of warnings on
     assert main(["inspect", str(path)]) == 0
     shown = capsys.readouterr()
     assert shown.err.startswith(f"warning: {warning} and 1 other") and shown.err.count("\n") == 1
