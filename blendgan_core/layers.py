@@ -159,16 +159,26 @@ def transposed_conv(x: Tensor, weight: Tensor) -> Tensor:
     return out
 
 
+def upsample_in_phases(x: Tensor, weight: Tensor) -> Tensor:
+    """`upsampling_conv` by one plain convolution into four phases, which a pixel shuffle
+    interleaves."""
+    return F.pixel_shuffle(F.conv2d(x, phase_weights(weight), padding=1), 2)
+
+
+def upsample_transposed(x: Tensor, weight: Tensor) -> Tensor:
+    """`upsampling_conv` as it is defined, by two convolutions with less to compute."""
+    return fir_filter(transposed_conv(x, weight), padding=(1, 1), gain=4.0)
+
+
 def upsampling_conv(x: Tensor, weight: Tensor) -> Tensor:
     """Transposed convolution of stride 2, then the FIR filter. x: [N, C, H, W]; weight: [C', C, 3,
     3] -> [N, C', 2H, 2W].
 
-    With gradients on a CPU it convolves into four phases, which a pixel shuffle interleaves: more
-    to compute, but every pass, backward too, is one plain convolution.
+    In phases with gradients on a CPU, where plain convolutions have the faster backward pass.
     """
     if torch.is_grad_enabled() and x.device.type == "cpu":
-        return F.pixel_shuffle(F.conv2d(x, phase_weights(weight), padding=1), 2)
-    return fir_filter(transposed_conv(x, weight), padding=(1, 1), gain=4.0)
+        return upsample_in_phases(x, weight)
+    return upsample_transposed(x, weight)
 
 
 class ModulatedConv2d(nn.Module):

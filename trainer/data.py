@@ -15,9 +15,7 @@ from torch.nn import functional as F
 from blendgan_core.errors import BlendGANError, ImageError
 from blendgan_core.images import center_square
 
-from .picture_sources import find_pictures, open_source
-
-__all__ = ["Feed", "ImageSet", "find_pictures", "random_flip"]
+from .picture_sources import open_source
 
 CACHE_BYTES = 2 << 30  # decoded pictures kept in memory
 DECODERS = min(8, os.cpu_count() or 1)  # threads; Pillow decodes without Python's lock

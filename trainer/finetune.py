@@ -27,9 +27,10 @@ from blendgan_core.hub import is_address
 
 from .adversarial import AdversarialConfig, Adversaries, Negative
 from .cli import run_cli
-from .data import ImageSet, find_pictures, random_flip
+from .data import ImageSet, random_flip
 from .finetune_fast import FastFinetune, trained_weights
 from .gan import load_discriminators_, load_stylizer, sample, training_parts
+from .picture_sources import find_pictures
 from .run import Run, TrainingConfig
 from .style_distance import measure
 

@@ -24,6 +24,7 @@ from .face_crops import CropConfig, Outcome, Task, crop_all
 from .landmarks import FaceDetector, read_landmarks
 from .packing import is_shards, pack_shards, pack_zip, shard_stem, shards_like
 from .picture_sources import open_source
+from .run_state import write_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +137,7 @@ def _keep_recipe(config: PrepareConfig, tasks: list[Task], staging: Path) -> Non
     file = staging / "recipe.json"
     if not file.exists():
         (staging / "pictures").mkdir(parents=True, exist_ok=True)
-        _write_text(file, json.dumps(recipe))
+        write_file(file, json.dumps(recipe).encode())
         return
     before = json.loads(file.read_text(encoding="utf-8"))
     changed = [name for name in recipe if recipe[name] != before.get(name)]
@@ -155,7 +156,7 @@ def _crop_missing(tasks: list[Task], config: PrepareConfig, staging: Path) -> li
         lines = journal.read_text(encoding="utf-8").splitlines(keepends=True)
         whole = [line for line in lines if line.endswith("\n")]  # the last may be torn
         done = [Outcome(**json.loads(line)) for line in whole]
-        _write_text(journal, "".join(whole))
+        write_file(journal, "".join(whole).encode())
     with (
         open(journal, "a", encoding="utf-8") as lines,
         tqdm(initial=len(done), total=len(tasks), unit=" photos", smoothing=0.05) as bar,
@@ -189,7 +190,7 @@ def _write_report(
         ],
         "flags": {name: value for name, value in asdict(config).items() if name != "workers"},
     }
-    _write_text(report, json.dumps(content, indent=1, default=str))
+    write_file(report, json.dumps(content, indent=1, default=str).encode())
 
 
 def _publish(config: PrepareConfig, pictures: Path, crops: list[str]) -> None:
@@ -204,13 +205,6 @@ def _publish(config: PrepareConfig, pictures: Path, crops: list[str]) -> None:
         if config.out.is_dir():
             config.out.rmdir()  # Windows renames onto nothing, not even onto an empty folder
         os.replace(pictures, config.out)
-
-
-def _write_text(target: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    partial = target.with_suffix(".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, target)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from blendgan_core.errors import BlendGANError
 from trainer.cli import run_cli
 from trainer.portrait_attributes import PortraitAttributes, draw_attributes
 from trainer.portraits import render_portrait
+from trainer.run_state import write_file
 from trainer.styles import STYLES
 from trainer.texture import halve
 
@@ -110,7 +111,7 @@ def synthesize(config: SynthesizeConfig) -> Path:
         missing = [portrait for portrait in portraits if not (config.out / portrait.path).exists()]
         _render_all(missing, config)
         lines = "".join(json.dumps(portrait.record()) + "\n" for portrait in portraits)
-        _replace_text(config.out / ATTRIBUTES, lines)
+        write_file(config.out / ATTRIBUTES, lines.encode())
     except OSError as error:
         raise BlendGANError(
             f"cannot write to {config.out}: {error.strerror or error}; "
@@ -148,7 +149,7 @@ def _prepare_folder(config: SynthesizeConfig, portraits: list[Portrait]) -> None
                 "give another --out, or the same --seed and --resolution"
             )
     else:
-        _replace_text(recipe_file, json.dumps(recipe))
+        write_file(recipe_file, json.dumps(recipe).encode())
     for folder in {portrait.path.parent for portrait in portraits}:
         (config.out / folder).mkdir(parents=True, exist_ok=True)
 
@@ -189,13 +190,6 @@ def _render_to_file(task: tuple[Portrait, Path]) -> None:
     target = out / portrait.path
     temporary = target.with_suffix(".tmp")  # one left by a killed run is overwritten
     Image.fromarray(portrait.render()).save(temporary, format="PNG")
-    os.replace(temporary, target)
-
-
-def _replace_text(target: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    temporary = target.with_suffix(".tmp")
-    temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, target)
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from .. import oracles
+from ..golden_weights import relative_error
 from .files import measure_files
 from .networks import official_state, prepared, random_model, random_picture
 from .official import CHECKOUT, code
@@ -22,10 +23,6 @@ from .scaling import measure_scaling
 from .timing import compare
 
 GROUPS = ("files", "synthesis", "encoders", "pipeline", "scaling")  # files first, see files.py
-
-
-def relative_error(found: Tensor, expected: Tensor) -> float:
-    return ((found - expected).norm() / expected.norm()).item()
 
 
 def psnr(found: Tensor, expected: Tensor) -> float:

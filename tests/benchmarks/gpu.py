@@ -18,6 +18,7 @@ from blendgan_core.devices import choose_device
 from blendgan_core.precision import PRECISIONS
 
 from .. import oracles
+from ..golden_weights import relative_error
 from .networks import prepared, random_model, random_picture
 from .timing import seconds
 
@@ -44,7 +45,7 @@ def measure_synthesis(device: torch.device, runs: int) -> None:
     expected = reference.synthesize(w[:1])
     for precision in PRECISIONS:
         model = prepared(random_model(1024, "generator"), precision).to(device)
-        error = relative_error(model.synthesize(w[:1]), expected)
+        error = relative_error(model.synthesize(w[:1]).cpu(), expected)
         print(f"1024 px synthesis, {precision}: relative error against the CPU in fp32 {error:.1e}")
         for batch in (1, 2, 4, 8):
             reset_peak(device)
@@ -65,7 +66,7 @@ def measure_pipeline(device: torch.device, runs: int) -> None:
         model: BlendGAN = prepared(random_model(1024, *parts), precision)
         reset_peak(device)
         model.to(device)
-        error = relative_error(model.stylize(face, art), expected)
+        error = relative_error(model.stylize(face, art).cpu(), expected)
         time = median_seconds(lambda m=model: m.stylize(face, art), device, runs)
         print(
             f"photo and art to 1024 px, {precision}: {1000 * time:.1f} ms, {peak(device)} with all "
@@ -81,17 +82,12 @@ def measure_upsampling_with_gradients(device: torch.device, runs: int) -> None:
         x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
         weight = torch.randn(channels, channels, 3, 3, device=device, requires_grad=True)
 
-        def in_phases(x=x, weight=weight) -> Tensor:
-            phases = layers.phase_weights(weight)
-            out = torch.nn.functional.conv2d(x, phases, padding=1)
-            return torch.nn.functional.pixel_shuffle(out, 2)
-
-        def transposed(x=x, weight=weight) -> Tensor:
-            return layers.fir_filter(layers.transposed_conv(x, weight), (1, 1), gain=4.0)
+        def backward(formulation: Callable[[Tensor, Tensor], Tensor], x=x, weight=weight) -> None:
+            formulation(x, weight).square().mean().backward()
 
         times = [
-            median_seconds(lambda f=f: f().square().mean().backward(), device, runs)
-            for f in (in_phases, transposed)
+            median_seconds(lambda f=f, b=backward: b(f), device, runs)
+            for f in (layers.upsample_in_phases, layers.upsample_transposed)
         ]
         print(
             f"upsampling convolution to {2 * size} px, {channels} channels, forward and backward: "
@@ -106,10 +102,6 @@ def median_seconds(action: Callable[[], object], device: torch.device, runs: int
 
     whole(), whole()
     return statistics.median(seconds(whole) for _ in range(runs))
-
-
-def relative_error(found: Tensor, expected: Tensor) -> float:
-    return ((found.cpu() - expected).norm() / expected.norm()).item()
 
 
 def device_name(device: torch.device) -> str:
