@@ -13,6 +13,7 @@ and macOS only.
 """
 
 import argparse
+import gc
 import json
 import logging
 import os
@@ -176,6 +177,7 @@ def _work(make: Callable[[int], Path | None], number: int, writer: int) -> None:
     """The child: load file after file, tell what became of each, and never return."""
     torch.set_num_threads(1)
     logging.disable()
+    gc.collect()  # what the parent left lying about would hide what a file takes
     if sys.platform == "linux":  # elsewhere the addresses in use are not told so easily
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         limit = pages * resource.getpagesize() + ADDRESS_SPACE
