@@ -1,5 +1,6 @@
 """Cost must grow as its work does: time per picture by batch, time and memory per pixel by size."""
 
+import ctypes
 import math
 from pathlib import Path
 
@@ -38,6 +39,7 @@ def peak_growth(model: BlendGAN) -> float:
     reset = Path("/proc/self/clear_refs")
     if not reset.exists():
         return math.nan
+    ctypes.CDLL(None).malloc_trim(0)  # what earlier pictures left free would serve this one
     reset.write_text("5")  # forgets the peak so far
     before = _status("VmRSS")
     model.synthesize(w)
