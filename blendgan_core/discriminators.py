@@ -31,6 +31,9 @@ class Trunk(nn.Module):
 
     def __init__(self, config: GeneratorConfig):
         super().__init__()
+        self.config = config
+        self.dtype = torch.float32  # of the convolutions from the resolution `half_from` on
+        self.half_from = 4
         resolution = config.resolution
         channels = config.channels(resolution)
         self.from_rgb = EqualConv2d(3, channels, 1, stride=1, bias=True)
@@ -44,8 +47,14 @@ class Trunk(nn.Module):
         self.final_conv = EqualConv2d(channels + 1, channels, 3, stride=1, bias=True)
 
     def forward(self, images: Tensor) -> Tensor:
-        """images: [N, 3, R, R] in [-1, 1] -> [N, C, 4, 4]."""
-        return self.final_conv(append_minibatch_stddev(self.blocks(self.from_rgb(images))))
+        """images: [N, 3, R, R] in [-1, 1] -> [N, C, 4, 4], fp32."""
+        x = self.from_rgb(images.to(self._dtype_at(images.shape[2])))
+        for block in self.blocks:
+            x = block(x.to(self._dtype_at(x.shape[2])))
+        return self.final_conv(append_minibatch_stddev(x.float()))
+
+    def _dtype_at(self, resolution: int) -> torch.dtype:
+        return self.dtype if resolution >= self.half_from else torch.float32
 
 
 def append_minibatch_stddev(x: Tensor, group: int = 4) -> Tensor:

@@ -12,6 +12,7 @@ from .layers import (
     RELU_SLOPE,
     EqualLinear,
     ModulatedConv2d,
+    bounded,
     fastest_layout,
     normal,
     pixel_norm,
@@ -50,7 +51,7 @@ class StyledConv(nn.Module):
         """x: [N, C, H, W]; w: [N, W]; noise: [N or 1, 1, H', W'] -> [N, C', H', W']."""
         x = self.conv(x, w, self.bias, gain=RELU_GAIN)
         x = x + (self.noise_strength * RELU_GAIN * noise).to(x.dtype)
-        return F.leaky_relu(x, RELU_SLOPE)
+        return bounded(F.leaky_relu(x, RELU_SLOPE), self)
 
 
 class ToRGB(nn.Module):
@@ -74,7 +75,9 @@ class SynthesisNetwork(nn.Module):
     def __init__(self, config: GeneratorConfig):
         super().__init__()
         self.config = config
-        self.dtype = torch.float32  # of the convolutions; latents, noise and the picture are fp32
+        # of the convolutions from the resolution `half_from` on; latents, noise, picture are fp32
+        self.dtype = torch.float32
+        self.half_from = 4
         channels = config.channels(4)
         self.constant = nn.Parameter(normal(1, channels, 4, 4))
         self.convs = nn.ModuleList([StyledConv(channels, channels, config.w_dim)])
@@ -110,17 +113,21 @@ class SynthesisNetwork(nn.Module):
 
     def forward(self, w: Tensor, noise: list[Tensor]) -> Tensor:
         """w: [N, L, W]; noise: one [N or 1, 1, H, W] a convolution -> [N, 3, R, R], not clamped."""
-        x = fastest_layout(self.constant.to(self.dtype).expand(len(w), -1, -1, -1))
+        x = fastest_layout(self.constant.to(self._dtype_at(4)).expand(len(w), -1, -1, -1))
         x = self.convs[0](x, w[:, 0], noise[0])
         rgb = self.to_rgbs[0](x, w[:, 1])
         for block, to_rgb in enumerate(self.to_rgbs[1:]):
             i = 2 * block + 1
-            if strips.are_faster(x):
+            x = x.to(self._dtype_at(2 * x.shape[2]))
+            if strips.are_faster(x) and x.dtype == self.dtype:
                 return strips.finish(self, block, x, rgb, w, noise)
             x = self.convs[i](x, w[:, i], noise[i])
             x = self.convs[i + 1](x, w[:, i + 1], noise[i + 1])
             rgb = to_rgb(x, w[:, i + 2], rgb)
         return rgb
+
+    def _dtype_at(self, resolution: int) -> torch.dtype:
+        return self.dtype if resolution >= self.half_from else torch.float32
 
 
 class Generator(nn.Module):

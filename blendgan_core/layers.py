@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 RELU_SLOPE = 0.2
 RELU_GAIN = sqrt(2)  # keeps the variance of a normal input
+LARGEST_IN_FP16 = 256.0
 FIR = (1.0, 3.0, 3.0, 1.0)  # StyleGAN2's resampling filter, before normalisation
 
 
@@ -26,6 +27,14 @@ def normal(*shape: int, std: float = 1.0) -> Tensor:
 def leaky_relu(x: Tensor) -> Tensor:
     """StyleGAN2's activation."""
     return F.leaky_relu(x, RELU_SLOPE) * RELU_GAIN
+
+
+def bounded(x: Tensor, module: nn.Module) -> Tensor:
+    """Activations of a training in fp16, which would overflow, held within +-256 (Karras et al.
+    2020)."""
+    if module.training and x.dtype == torch.float16:
+        return x.clamp(-LARGEST_IN_FP16, LARGEST_IN_FP16)
+    return x
 
 
 def fastest_layout(x: Tensor) -> Tensor:
@@ -85,8 +94,10 @@ class EqualConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: [N, C, H, W] -> [N, C', H', W']."""
-        out = F.conv2d(x, self.weight * self.scale, self.bias, self.stride, self.padding)
-        return out if self.bias is None else leaky_relu(out)
+        weight = (self.weight * self.scale).to(x.dtype)
+        bias = None if self.bias is None else self.bias.to(x.dtype)
+        out = F.conv2d(x, weight, bias, self.stride, self.padding)
+        return out if bias is None else bounded(leaky_relu(out), self)
 
 
 def fir_kernel(channels: int, gain: float, like: Tensor) -> Tensor:

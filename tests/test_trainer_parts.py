@@ -7,8 +7,29 @@ from PIL import Image
 from blendgan_core.errors import BlendGANError
 from trainer.augment import random_affine
 from trainer.data import ImageSet
+from trainer.draws import Draws
 from trainer.ema import half_life_decay, update_ema_
 from trainer.embedding_queue import EmbeddingQueue
+
+
+def draws(count: int) -> Draws:
+    return Draws(seed=0, step=0, samples=range(count), device="cpu")
+
+
+def test_a_sample_draws_the_same_in_any_company():
+    whole, odd = draws(4), Draws(0, 0, [1, 3], "cpu")
+    for draw in (
+        lambda each: each.normal(3),
+        lambda each: each.uniform(),
+        lambda each: torch.cat(
+            [maps.flatten(1) for maps in each.noise([(1, 1, 2, 2), (1, 1, 4, 4)])], 1
+        ),
+    ):
+        together = draw(whole)
+        assert torch.equal(draw(odd), together[1::2])
+        assert len(together.flatten().unique()) == together.numel()
+    for other in (Draws(1, 0, [1, 3], "cpu"), Draws(0, 1, [1, 3], "cpu")):
+        assert not torch.equal(other.normal(3), draws(4).normal(3)[1::2])
 
 
 def test_queue_is_first_in_first_out():
@@ -23,18 +44,26 @@ def test_queue_never_gives_a_picture_its_own_code():
     queue = EmbeddingQueue(size=8, z_dim=1)
     pictures = torch.tensor([0, 1, 0, 1, 0, 1])
     queue.push_(pictures[:, None].float(), pictures)
-    for _ in range(20):
-        drawn = queue.draw(torch.tensor([0, 1])).flatten()
-        assert drawn.tolist() == [1.0, 0.0]
+    drawn = queue.draw(torch.tensor([0, 1] * 20), draws(40)).flatten()
+    assert drawn.tolist() == [1.0, 0.0] * 20
+
+
+def test_queue_draws_all_other_codes_evenly():
+    queue = EmbeddingQueue(size=6, z_dim=1)
+    pictures = torch.tensor([0, 1, 0, 2, 3])
+    queue.push_(torch.arange(5.0)[:, None], pictures)
+    drawn = queue.draw(torch.zeros(3000, dtype=torch.long), draws(3000)).flatten().long()
+    shares = torch.bincount(drawn, minlength=5) / 3000
+    assert shares[[0, 2]].tolist() == [0, 0]
+    assert (shares[[1, 3, 4]] - 1 / 3).abs().max() < 0.05
 
 
 def test_a_queue_of_one_picture_gives_noise_of_the_same_rms():
     """The one-shot trap: a queue fed by one reference would make the negative the positive."""
-    torch.manual_seed(0)
     queue = EmbeddingQueue(size=4, z_dim=5000)
     code = 3 * torch.ones(1, 5000)
     queue.push_(code, torch.tensor([7]))
-    drawn = queue.draw(torch.tensor([7]))
+    drawn = queue.draw(torch.tensor([7]), draws(1))
     assert drawn.square().mean().sqrt().item() == pytest.approx(3, rel=0.05)
     assert abs(torch.cosine_similarity(drawn, code).item()) < 0.1
 
@@ -95,9 +124,9 @@ def test_affine_augmentation_moves_and_keeps_colours():
     """Colours stay within those of the picture: it interpolates and reflects, no more."""
     torch.manual_seed(0)
     images = torch.rand(8, 3, 16, 16) * 0.5 + 0.2
-    moved = random_affine(images)
+    moved = random_affine(images, draws(8))
     assert moved.shape == images.shape
     assert not torch.allclose(moved, images, atol=0.05)
     assert moved.min() >= images.min() - 1e-5 and moved.max() <= images.max() + 1e-5
     flat = torch.full((2, 3, 16, 16), 0.3)
-    torch.testing.assert_close(random_affine(flat), flat)
+    torch.testing.assert_close(random_affine(flat, draws(2)), flat)

@@ -1,5 +1,6 @@
 """The adversarial game of BlendGAN: one generator, three discriminators (paper, section 3.4)."""
 
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Literal
@@ -11,13 +12,19 @@ from blendgan_core.config import GeneratorConfig
 from blendgan_core.discriminators import Discriminator, ProjectionDiscriminator
 from blendgan_core.errors import BlendGANError
 from blendgan_core.generator import Generator
+from blendgan_core.precision import PRECISIONS
 from blendgan_core.style_encoder import StyleEncoder
 
+from . import processes
+from .discriminator_augment import Augmentation
+from .draws import Draws
 from .ema import half_life_decay, update_ema_
 from .embedding_queue import EmbeddingQueue
+from .half_precision import compute_top_in_, in_fp32
 from .losses import d_logistic_loss, g_logistic_loss, path_lengths, r1_penalty
 from .run import TrainingConfig
 
+Precision = Literal["fp32", "bf16", "fp16"]
 Negative = Literal["queued", "paired", "mismatched"]
 PATH_LENGTH_DECAY = 0.01  # of the running mean (StyleGAN2)
 
@@ -50,6 +57,23 @@ class AdversarialConfig(TrainingConfig):
     """what D_style_latent takes for fake, each with an equal share. queued: a generated picture
     with a code from the queue (paper, eq. 8). paired: a generated picture with its own code, as in
     a usual conditional GAN. mismatched: a real picture with a code from the queue"""
+    augment: Literal["none", "ada", "diffaugment"] = "none"
+    """what the discriminators see of pictures, real and generated: as they are (paper); or, below
+    about 30,000 of them, moved and recoloured at random (diffaugment), or that as often as keeps
+    the discriminators from learning the pictures by heart (ada). Colours stay where style is
+    judged"""
+    ada_target: float = 0.6
+    """mean sign of D's logits of real pictures that ada aims at (Karras et al. 2020)"""
+    ada_images: float = 500_000
+    """pictures in which ada may go from never to always (Karras et al. 2020)"""
+    precision: Precision = "fp32"
+    """of the convolutions at the top resolutions; penalties, losses and weights stay fp32. bf16
+    where the device has it, fp16 on older GPUs; the paper is silent"""
+    half_resolutions: int = 4
+    """how many resolutions, from the top, compute in --precision (StyleGAN2-ADA)"""
+    accumulate: int = 1
+    """parts in which a process computes its pictures of a step: less memory, the same step as long
+    as a part has four pictures or a multiple (minibatch standard deviation)"""
 
 
 class Adversaries(nn.Module):
@@ -81,6 +105,15 @@ class Adversaries(nn.Module):
             self.d_style = Discriminator(sizes)
             self.d_style_latent = ProjectionDiscriminator(sizes)
             self.queue = EmbeddingQueue(config.queue_size, sizes.z_dim)
+        self.augmentations = nn.ModuleDict(
+            {
+                name: Augmentation(
+                    config.augment, name == "d_face", config.ada_target, config.ada_images
+                )
+                for name in self.discriminators
+            }
+        )
+        self._signs: dict[str, list[Tensor]] = {name: [] for name in self.discriminators}
         # the running means of the path lengths at i = L and at i = 0
         self.register_buffer("path_length_means", torch.zeros(2))
         self.register_buffer("steps_done", torch.zeros((), dtype=torch.long))
@@ -88,6 +121,8 @@ class Adversaries(nn.Module):
         if style_encoder:
             style_encoder.to(device, memory_format=torch.channels_last)
         self._make_optimizers()
+        for network in (self.generator.synthesis, *self.discriminators.values()):
+            compute_top_in_(network, PRECISIONS[config.precision], config.half_resolutions)
 
     @property
     def style_encoder(self) -> StyleEncoder | None:
@@ -129,134 +164,205 @@ class Adversaries(nn.Module):
         return generators | self.discriminators | encoder
 
     def step(
-        self, natural: Tensor, art: Tensor | None = None, pictures: Tensor | None = None
+        self,
+        natural: Tensor,
+        draws: Draws,
+        art: Tensor | None = None,
+        pictures: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """One step of the discriminators, then one of the generator, with lazy regularisation.
 
-        natural, art: [N, 3, R, R] in [-1, 1]; pictures: [N], the numbers of the art's pictures.
-        -> the losses to log.
+        natural, art: [N, 3, R, R] in [-1, 1], this process's samples; pictures: [N], the numbers of
+        the art's pictures; draws: of the same samples. -> the losses to log.
         """
-        losses = {}
-        z_style = z_negative = None
-        if self.style_encoder:
-            with torch.no_grad():
-                z_style = self.style_encoder(art)
-            self.queue.push_(z_style, pictures)
-            z_negative = self.queue.draw(pictures)
-        losses |= self._discriminator_step(natural, art, z_style, z_negative)
-        if int(self.steps_done) % self.settings.r1_every == 0:
-            losses |= self._r1_step(natural, art, z_style)
-        losses |= self._generator_step(len(natural), z_style)
-        if (
-            self.settings.path_length_weight
-            and int(self.steps_done) % self.settings.path_length_every == 0
-        ):
-            losses |= self._path_length_step(max(1, len(natural) // 2), z_style)
-        update_ema_(
-            self.average, self.generator, half_life_decay(len(natural), self.settings.ema_images)
-        )
+        parts = self._parts(natural, draws, art, pictures)
+        number, settings = int(self.steps_done), self.settings
+        losses = self._optimize(self.d_optimizer, parts, self._discriminator_losses)
+        self._observe_signs()
+        if number % settings.r1_every == 0:
+            weight = settings.r1_gamma / 2 * settings.r1_every
+            with in_fp32(*self.discriminators.values()):
+                losses |= self._optimize(self.d_optimizer, parts, self._r1_penalties, weight)
+        losses |= self._optimize(self.g_optimizer, parts, self._generator_losses)
+        if settings.path_length_weight and number % settings.path_length_every == 0:
+            with in_fp32(self.generator.synthesis):
+                losses |= self._path_length_step(parts)
+        decay = half_life_decay(settings.batch, settings.ema_images)
+        update_ema_(self.average, self.generator, decay)
         self.steps_done += 1
         if self.style_encoder:
             losses["alpha"] = self.generator.blending.alpha.detach().clone()  # [L]
-            losses["z_rms"] = z_style.square().mean().sqrt()
+            losses["z_rms"] = torch.cat([p.z_style for p in parts]).square().mean().sqrt()
+        if settings.augment == "ada":
+            losses |= {f"ada_{name[2:]}": a.p.clone() for name, a in self.augmentations.items()}
         return losses
 
-    def draw_faces(self, count: int) -> Tensor:
-        """Random w_face [N, L, W], some of them mixed from two codes (StyleGAN2)."""
-        device = self.generator.w_mean.device
-        z = torch.randn(2, count, self.generator.config.z_dim).to(device)
-        first, second = self.generator.map_face(z[0]), self.generator.map_face(z[1])
-        crossover = torch.randint(1, self.num_layers, (count, 1))
-        mixed = torch.rand(count, 1) < self.settings.style_mixing
-        takes_second = (torch.arange(self.num_layers) >= crossover) & mixed  # [N, L]
-        return torch.where(takes_second.to(device)[:, :, None], second, first)
+    def _parts(self, natural, draws, art, pictures) -> list["Part"]:
+        """The samples, in parts that are computed one after the other; the queue takes their
+        codes."""
+        count = self.settings.accumulate
+        split = draws.split(count)
+        if not self.style_encoder:
+            return [Part(*each) for each in zip(natural.chunk(count), split, strict=True)]
+        with torch.no_grad():
+            z_style = torch.cat([self.style_encoder(chunk) for chunk in art.chunk(count)])
+        pictures = pictures.to(z_style.device)
+        self.queue.push_(processes.gather(z_style, count), processes.gather(pictures, count))
+        z_negative = self.queue.draw(pictures, draws)
+        chunks = (x.chunk(count) for x in (art, z_style, z_negative))
+        return [Part(*each) for each in zip(natural.chunk(count), split, *chunks, strict=True)]
 
-    def _synthesize(self, w: Tensor) -> Tensor:
+    def _optimize(
+        self,
+        optimizer: torch.optim.Optimizer,
+        parts: Sequence["Part"],
+        losses_of: Callable[["Part"], dict[str, Tensor]],
+        weight: float = 1.0,
+        may_skip: bool = False,
+    ) -> dict[str, Tensor]:
+        """One step of an optimiser down the sum of some losses, times `weight` -> their means.
+
+        may_skip: where a loss is not finite, change nothing and return no means.
+        """
+        trains_generator = optimizer is self.g_optimizer
+        self.generator.requires_grad_(trains_generator)
+        for network in self.discriminators.values():
+            network.requires_grad_(not trains_generator)
+        optimizer.zero_grad(set_to_none=True)
+        means: dict[str, Tensor] = {}
+        for part in parts:
+            losses = losses_of(part)
+            (sum(losses.values()) * (weight / len(parts))).backward()
+            for name, loss in losses.items():
+                means[name] = means.get(name, 0) + loss.detach() / len(parts)
+        weights = [p for group in optimizer.param_groups for p in group["params"]]
+        processes.average_gradients_(weights)
+        if may_skip and not processes.mean(sum(means.values())).isfinite():
+            return {}  # one wild batch must not destroy the weights
+        if self.settings.precision == "fp16":  # a gradient that overflowed must not undo the run
+            for p in weights:
+                if p.grad is not None:
+                    p.grad.nan_to_num_(nan=0.0, posinf=1e5, neginf=-1e5)
+        optimizer.step()
+        if trains_generator:
+            self.generator.blending.project_()
+        return means
+
+    def draw_faces(self, draws: Draws) -> Tensor:
+        """Random w_face [N, L, W], some of them mixed from two codes (StyleGAN2)."""
+        z = draws.normal(2, self.generator.config.z_dim)
+        first, second = self.generator.map_face(z[:, 0]), self.generator.map_face(z[:, 1])
+        crossover, chance = draws.uniform(2)[:, :, None].unbind(dim=1)  # [N, 1] each
+        crossover = 1 + (crossover * (self.num_layers - 1)).long()
+        layers = torch.arange(self.num_layers, device=z.device)
+        takes_second = (layers >= crossover) & (chance < self.settings.style_mixing)  # [N, L]
+        return torch.where(takes_second[:, :, None], second, first)
+
+    def _synthesize(self, w: Tensor, draws: Draws) -> Tensor:
         synthesis = self.generator.synthesis
-        return synthesis(w, synthesis.draw_noise(len(w), torch.default_generator))
+        return synthesis(w, draws.noise(synthesis.noise_shapes()))
 
     def _stylize(self, w_face: Tensor, z_style: Tensor) -> Tensor:
         return self.generator.blending(w_face, self.generator.map_style(z_style), indicator=0)
 
-    def _discriminator_step(self, natural, art, z_style, z_negative) -> dict[str, Tensor]:
-        self._train_only(discriminators=True)
+    def _judge(self, name: str, images: Tensor, draws: Draws, *z_style: Tensor) -> Tensor:
+        """Logits [N, 1] of a discriminator, which sees augmented pictures only."""
+        return getattr(self, name)(self.augmentations[name](images, draws), *z_style)
+
+    def _discriminator_losses(self, part: "Part") -> dict[str, Tensor]:
+        draws = part.draws
         with torch.no_grad():
-            w_face = self.draw_faces(len(natural))
-            fake_natural = self._synthesize(w_face)
-            fake_art = (
-                self._synthesize(self._stylize(w_face, z_style)) if z_style is not None else None
-            )
-        losses = {"d_face": d_logistic_loss(self.d_face(natural), self.d_face(fake_natural))}
-        if z_style is not None:
-            losses["d_style"] = d_logistic_loss(self.d_style(art), self.d_style(fake_art))
-            taken_for_fake = {
-                "queued": (fake_art, z_negative),
-                "paired": (fake_art, z_style),
-                "mismatched": (art, z_negative),
-            }
-            real = self.d_style_latent(art, z_style)
-            shares = [
-                d_logistic_loss(real, self.d_style_latent(*taken_for_fake[name]))
-                for name in self.settings.negatives
-            ]
-            losses["d_style_latent"] = torch.stack(shares).mean()
-        self._update(self.d_optimizer, sum(losses.values()))
-        return {name: loss.detach() for name, loss in losses.items()}
+            w_face = self.draw_faces(draws)
+            fake_natural = self._synthesize(w_face, draws)
+        real = self._judge("d_face", part.natural, draws)
+        self._signs["d_face"].append(real.detach().sign().mean())
+        losses = {"d_face": d_logistic_loss(real, self._judge("d_face", fake_natural, draws))}
+        if part.z_style is None:
+            return losses
+        with torch.no_grad():
+            fake_art = self._synthesize(self._stylize(w_face, part.z_style), draws)
+        real = self._judge("d_style", part.art, draws)
+        self._signs["d_style"].append(real.detach().sign().mean())
+        losses["d_style"] = d_logistic_loss(real, self._judge("d_style", fake_art, draws))
+        taken_for_fake = {
+            "queued": (fake_art, part.z_negative),
+            "paired": (fake_art, part.z_style),
+            "mismatched": (part.art, part.z_negative),
+        }
+        real = self._judge("d_style_latent", part.art, draws, part.z_style)
+        self._signs["d_style_latent"].append(real.detach().sign().mean())
+        shares = []
+        for name in self.settings.negatives:
+            images, code = taken_for_fake[name]
+            fake = self._judge("d_style_latent", images, draws, code)
+            shares.append(d_logistic_loss(real, fake))
+        losses["d_style_latent"] = torch.stack(shares).mean()
+        return losses
 
-    def _r1_step(self, natural, art, z_style) -> dict[str, Tensor]:
-        self._train_only(discriminators=True)
-        natural = natural.detach().requires_grad_()
-        penalties = {"r1_face": r1_penalty(natural, self.d_face(natural))}
-        if z_style is not None:
-            art = art.detach().requires_grad_()
-            penalties["r1_style"] = r1_penalty(art, self.d_style(art))
-            penalties["r1_style_latent"] = r1_penalty(art, self.d_style_latent(art, z_style))
-        weight = self.settings.r1_gamma / 2 * self.settings.r1_every
-        self._update(self.d_optimizer, sum(penalties.values()) * weight)
-        return {name: penalty.detach() for name, penalty in penalties.items()}
+    def _observe_signs(self) -> None:
+        """Tell the augmentations how sure the discriminators are of real pictures."""
+        for name, signs in self._signs.items():
+            mean = processes.mean(torch.stack(signs).mean())
+            self.augmentations[name].observe_(mean, self.settings.batch)
+            signs.clear()
 
-    def _generator_step(self, count, z_style) -> dict[str, Tensor]:
-        self._train_only(generator=True)
-        w_face = self.draw_faces(count)
-        losses = {"g_face": g_logistic_loss(self.d_face(self._synthesize(w_face)))}
-        if z_style is not None:
-            fake_art = self._synthesize(self._stylize(w_face, z_style))
-            losses["g_style"] = g_logistic_loss(self.d_style(fake_art))
-            losses["g_style_latent"] = g_logistic_loss(self.d_style_latent(fake_art, z_style))
-        self._update(self.g_optimizer, sum(losses.values()))
-        self.generator.blending.project_()
-        return {name: loss.detach() for name, loss in losses.items()}
+    def _r1_penalties(self, part: "Part") -> dict[str, Tensor]:
+        """R1 at the pictures as the discriminators see them, augmented."""
 
-    def _path_length_step(self, count, z_style) -> dict[str, Tensor]:
-        """Path length on the blended w: i = L and i = 0 in turn, each with a running mean of its
-        own."""
-        self._train_only(generator=True)
-        turn = (
-            int(self.steps_done) // self.settings.path_length_every % 2
-            if z_style is not None
-            else 0
-        )
-        w = self.draw_faces(count)
-        if turn == 1:
-            w = self._stylize(w, z_style[:count])
-        lengths = path_lengths(self._synthesize(w), w)
-        mean = torch.lerp(self.path_length_means[turn], lengths.detach().mean(), PATH_LENGTH_DECAY)
-        penalty = (lengths - mean).square().mean()
-        if not torch.isfinite(penalty):  # one wild batch must not destroy the weights
+        def penalty(name: str, images: Tensor, *z_style: Tensor) -> Tensor:
+            seen = self.augmentations[name](images, part.draws).detach().requires_grad_()
+            return r1_penalty(seen, getattr(self, name)(seen, *z_style))
+
+        penalties = {"r1_face": penalty("d_face", part.natural)}
+        if part.z_style is not None:
+            penalties["r1_style"] = penalty("d_style", part.art)
+            penalties["r1_style_latent"] = penalty("d_style_latent", part.art, part.z_style)
+        return penalties
+
+    def _generator_losses(self, part: "Part") -> dict[str, Tensor]:
+        draws = part.draws
+        w_face = self.draw_faces(draws)
+        fake = self._synthesize(w_face, draws)
+        losses = {"g_face": g_logistic_loss(self._judge("d_face", fake, draws))}
+        if part.z_style is not None:
+            fake = self._synthesize(self._stylize(w_face, part.z_style), draws)
+            logits = self._judge("d_style", fake, draws)
+            losses["g_style"] = g_logistic_loss(logits)
+            logits = self._judge("d_style_latent", fake, draws, part.z_style)
+            losses["g_style_latent"] = g_logistic_loss(logits)
+        return losses
+
+    def _path_length_step(self, parts: Sequence["Part"]) -> dict[str, Tensor]:
+        """Path length of half of the pictures, on the blended w: i = L and i = 0 in turn, each with
+        a running mean of its own."""
+        settings = self.settings
+        turn = int(self.steps_done) // settings.path_length_every % 2 if self.style_encoder else 0
+        measured = []
+
+        def penalty(part: Part) -> dict[str, Tensor]:
+            half = slice(max(1, len(part.natural) // 2))
+            draws = part.draws.part(half)
+            w = self.draw_faces(draws)
+            if turn == 1:
+                w = self._stylize(w, part.z_style[half])
+            lengths = path_lengths(self._synthesize(w, draws), w, draws)
+            measured.append(lengths.detach().mean())
+            return {"path_length": (lengths - self.path_length_means[turn]).square().mean()}
+
+        weight = settings.path_length_weight * settings.path_length_every
+        if not self._optimize(self.g_optimizer, parts, penalty, weight, may_skip=True):
             return {}
-        self.path_length_means[turn] = mean
-        weight = self.settings.path_length_weight * self.settings.path_length_every
-        self._update(self.g_optimizer, penalty * weight)
-        self.generator.blending.project_()
-        return {"path_length": lengths.detach().mean()}
+        length = processes.mean(torch.stack(measured).mean())
+        self.path_length_means[turn].lerp_(length, PATH_LENGTH_DECAY)
+        return {"path_length": length}
 
-    def _train_only(self, generator: bool = False, discriminators: bool = False) -> None:
-        self.generator.requires_grad_(generator)
-        for network in self.discriminators.values():
-            network.requires_grad_(discriminators)
 
-    @staticmethod
-    def _update(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
+@dataclass(frozen=True)
+class Part:
+    """Samples of a step that are computed together: pictures [N, 3, R, R], codes [N, S]."""
+
+    natural: Tensor
+    draws: Draws
+    art: Tensor | None = None
+    z_style: Tensor | None = None
+    z_negative: Tensor | None = None

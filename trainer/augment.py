@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .data import random_flip
+from .draws import Draws
 
 MAX_ROTATION = math.radians(20)
 MAX_LOG_SCALE = math.log(1.3)
@@ -14,12 +15,12 @@ MAX_SHEAR = 0.15
 MAX_SHIFT = 0.125  # of the picture's size
 
 
-def random_affine(images: Tensor) -> Tensor:
+def random_affine(images: Tensor, draws: Draws) -> Tensor:
     """Rotate, scale, shear, shift and mirror each picture at random; the border is reflected.
 
-    [N, 3, H, W] -> the same, drawn by torch's seeded CPU generator.
+    [N, 3, H, W] -> the same.
     """
-    angle, log_scale, shear_x, shear_y, shift_x, shift_y = torch.rand(6, len(images)) * 2 - 1
+    angle, log_scale, shear_x, shear_y, shift_x, shift_y = (draws.uniform(6) * 2 - 1).t()
     cos = torch.cos(angle * MAX_ROTATION) * torch.exp(log_scale * MAX_LOG_SCALE)
     sin = torch.sin(angle * MAX_ROTATION) * torch.exp(log_scale * MAX_LOG_SCALE)
     rows = [
@@ -29,4 +30,4 @@ def random_affine(images: Tensor) -> Tensor:
     matrices = torch.stack(rows, dim=1).to(images)  # [N, 2, 3]
     grid = F.affine_grid(matrices, list(images.shape), align_corners=False)
     moved = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
-    return random_flip(moved)
+    return random_flip(moved, draws)

@@ -4,7 +4,7 @@ the step that needs them."""
 import hashlib
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from blendgan_core.errors import BlendGANError, ImageError
 from blendgan_core.images import center_square
 
+from .draws import Draws
 from .picture_sources import open_source
 
 CACHE_BYTES = 2 << 30  # decoded pictures kept in memory
@@ -130,23 +131,24 @@ class Feed:
     """The batches of a training by step, the next one decoded while this one is learnt from.
 
     What a step sees is a function of (name, seed, step) alone, so a resumed run sees the same; the
-    processes of a distributed run draw the same indices, and each takes its share.
+    processes of a distributed run draw the same indices, and each decodes those of its samples.
     """
 
     def __init__(
-        self, images: ImageSet, name: str, batch: int, seed: int, rank: int = 0, processes: int = 1
+        self, images: ImageSet, name: str, batch: int, seed: int, samples: Sequence[int]
     ):
-        """name: sets the draws of one training apart; batch: pictures a step, in all processes."""
+        """name: sets the draws of one training apart; batch: pictures a step, of all processes;
+        samples: the numbers, within the batch, of those that are wanted here."""
         self.images = images
         self.batch = batch
         self._key = f"{name} {seed}"
-        self._share = slice(rank * batch // processes, (rank + 1) * batch // processes)
+        self._samples = torch.tensor(samples)
 
     def indices(self, step: int) -> Tensor:
-        """The pictures [N] of a step that fall to this process."""
+        """The pictures [N] of a step that are wanted here."""
         digest = hashlib.sha256(f"{self._key} {step}".encode()).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
-        return self.images.draw(self.batch, generator)[self._share]
+        return self.images.draw(self.batch, generator)[self._samples]
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
         """Step number -> float [N, 3, R, R] in [-1, 1], indices [N]."""
@@ -156,7 +158,7 @@ class Feed:
         return batch, indices
 
 
-def random_flip(images: Tensor) -> Tensor:
+def random_flip(images: Tensor, draws: Draws) -> Tensor:
     """Mirror each picture with a probability of one half. [N, 3, H, W] -> the same."""
-    flipped = torch.rand(len(images)) < 0.5
-    return torch.where(flipped.to(images.device)[:, None, None, None], images.flip(3), images)
+    flipped = draws.uniform() < 0.5
+    return torch.where(flipped[:, None, None, None], images.flip(3), images)

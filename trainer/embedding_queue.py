@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from .draws import Draws
+
 
 class EmbeddingQueue(nn.Module):
     """The last `size` style codes, first in first out, each with the number of its picture."""
@@ -24,16 +26,18 @@ class EmbeddingQueue(nn.Module):
         self.pictures[slots] = pictures
         self.pushed += len(z_style)
 
-    def draw(self, pictures: Tensor) -> Tensor:
+    def draw(self, pictures: Tensor, draws: Draws) -> Tensor:
         """A code of another picture for each of `pictures` [N] -> [N, S].
 
         Where the queue holds none (a set of one picture), a normal vector of the codes' RMS serves:
         a negative that equals the positive would teach the opposite.
         """
         filled = len(self)
-        other = (self.pictures[:filled] != pictures[:, None]).float()  # [N, filled]
-        has_other = other.any(dim=1)
-        other[~has_other] = 1
-        drawn = self.codes[torch.multinomial(other, 1).squeeze(1)]
+        other = self.pictures[:filled] != pictures.to(self.pictures.device)[:, None]  # [N, filled]
+        others = other.sum(dim=1)
+        wanted = (draws.uniform() * others).long() + 1  # the first of the others is number 1
+        place = (other.cumsum(dim=1) >= wanted[:, None]).int().argmax(dim=1)
+        drawn = self.codes[place]
         rms = self.codes[:filled].square().mean().sqrt()
-        return torch.where(has_other[:, None], drawn, torch.randn_like(drawn) * rms)
+        instead = draws.normal(self.codes.shape[1]) * rms
+        return torch.where((others > 0)[:, None], drawn, instead)

@@ -9,6 +9,7 @@ discriminators: see finetune_fast.py.
 
 import time
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -20,14 +21,15 @@ from blendgan_core import delta
 from blendgan_core.blendgan import BlendGAN
 from blendgan_core.checkpoint import STARTER
 from blendgan_core.delta import models_folder
-from blendgan_core.devices import choose_device
 from blendgan_core.errors import BlendGANError
 from blendgan_core.generator import Generator
 from blendgan_core.hub import is_address
 
+from . import processes
 from .adversarial import AdversarialConfig, Adversaries, Negative
 from .cli import run_cli
-from .data import ImageSet, random_flip
+from .data import Feed, ImageSet, random_flip
+from .draws import Draws
 from .finetune_fast import FastFinetune, trained_weights
 from .gan import load_discriminators_, load_stylizer, sample, training_parts
 from .picture_sources import find_pictures
@@ -88,7 +90,7 @@ def finetune(config: FinetuneConfig) -> Path | None:
     listed = models_folder() / f"{config.name}.safetensors"
     if listed.exists() and not (config.resume or config.dry_run):
         raise BlendGANError(f"{listed} exists already; choose another --name")
-    run = Run(config)
+    run = Run(config, config.accumulate)
     # a wrong path is told before the model is loaded
     for source in config.ref:
         find_pictures(source)
@@ -97,7 +99,7 @@ def finetune(config: FinetuneConfig) -> Path | None:
         check_delta_is_small(config, base)
     references = ImageSet(config.ref, base.resolution)
     pictures = references.batch(torch.arange(len(references)))  # also tells of unreadable ones
-    device = choose_device(config.device)
+    device = run.device
     torch.manual_seed(config.seed)
     frozen = base.generator.to(device, memory_format=torch.channels_last)
     encoder = base.style_encoder.to(device)
@@ -105,7 +107,7 @@ def finetune(config: FinetuneConfig) -> Path | None:
     start.load_state_dict(frozen.state_dict())
     start.to(device, memory_format=torch.channels_last)
     prepare = against_discriminators if config.mode == "paper" else towards_the_reference
-    game, step = prepare(config, base, start, references, device)
+    game, step = prepare(config, base, start, references, run)
     if not config.dry_run:
         before = measure(frozen, frozen, encoder, pictures)
         print(f"before: {before}")
@@ -186,27 +188,36 @@ def check_delta_is_small(config: FinetuneConfig, base: BlendGAN) -> None:
         )
 
 
-def against_discriminators(config, base, start, references, device):
+def against_discriminators(config, base, start, references, run):
     """Paper mode: the game and its step. D_face sees --natural, or faces of the start model."""
+    feed = partial(Feed, batch=config.batch, seed=config.seed, samples=run.samples)
     natural = ImageSet(config.natural, base.resolution) if config.natural else None
-    game = Adversaries(config, start, base.style_encoder, device)
+    faces_of = feed(natural, "natural") if natural else None
+    art_of = feed(references, "art")
+    game = Adversaries(config, start, base.style_encoder, run.device)
     load_discriminators_(game, config.checkpoint)
 
     def step() -> dict[str, Tensor]:
-        if natural is None:
-            faces = draw_natural(base.generator, config.batch)
+        draws = run.draws()
+        if faces_of is None:
+            faces = draw_natural(base.generator, draws)
         else:
-            faces = natural.batch(natural.draw(config.batch)).to(device)
-        drawn = references.draw(config.batch)
-        art = random_flip(references.batch(drawn).to(device))
-        return game.step(random_flip(faces), art, drawn.to(device))
+            faces = faces_of(run.step)[0].to(run.device)
+        art, pictures = art_of(run.step)
+        faces = random_flip(faces, draws)
+        return game.step(faces, draws, random_flip(art.to(run.device), draws), pictures)
 
     return game, step
 
 
-def towards_the_reference(config, base, start, references, device):
+def towards_the_reference(config, base, start, references, run):
     """Fast mode: the networks and their step, towards one reference at a time."""
-    pictures = references.batch(torch.arange(len(references))).to(device)
+    if processes.count() > 1:
+        raise BlendGANError(
+            f"--mode fast is done by one process, torchrun started {processes.count()}; run "
+            "`python -m trainer.finetune`, or take --mode paper"
+        )
+    pictures = references.batch(torch.arange(len(references))).to(run.device)
     game = FastFinetune(config.lr, start, base.generator, base.style_encoder, pictures)
     return game, lambda: game.step(int(references.draw(1)), config.batch)
 
@@ -228,10 +239,10 @@ def tell(config: FinetuneConfig, listed: Path, final: Path, seconds: float) -> N
 
 
 @torch.no_grad()
-def draw_natural(generator: Generator, count: int) -> Tensor:
+def draw_natural(generator: Generator, draws: Draws) -> Tensor:
     """Natural faces of a frozen generator (i = L) -> [N, 3, R, R]."""
-    z = torch.randn(count, generator.config.z_dim).to(generator.w_mean)
-    noise = generator.synthesis.draw_noise(count, torch.default_generator)
+    z = draws.normal(generator.config.z_dim)
+    noise = draws.noise(generator.synthesis.noise_shapes())
     return generator.synthesis(generator.map_face(z), noise)
 
 

@@ -13,7 +13,6 @@ import blendgan_core
 from blendgan_core.blendgan import BlendGAN
 from blendgan_core.checkpoint import read
 from blendgan_core.config import GeneratorConfig
-from blendgan_core.devices import choose_device
 from blendgan_core.errors import BlendGANError, CheckpointError
 from blendgan_core.generator import Generator, MappingNetwork
 from blendgan_core.sheets import write_sheet
@@ -72,27 +71,28 @@ def train_gan(config: GanConfig) -> Path | None:
         )
     if config.style_encoder and not config.art:
         raise BlendGANError("--style-encoder is of use with --art only; give both or neither")
-    run = Run(config)
+    run = Run(config, config.accumulate)
     torch.manual_seed(config.seed)
     generator = make_generator(config)
     encoder = load_style_encoder(config.style_encoder, generator.config) if config.art else None
     resolution = generator.config.resolution
     natural = ImageSet(config.natural, resolution, at_least=config.batch)
     art = ImageSet(config.art, resolution) if config.art else None
-    faces_of = Feed(natural, "natural", config.batch, config.seed)
-    art_of = Feed(art, "art", config.batch, config.seed) if art else None
-    device = choose_device(config.device)
+    faces_of = Feed(natural, "natural", config.batch, config.seed, run.samples)
+    art_of = Feed(art, "art", config.batch, config.seed, run.samples) if art else None
+    device = run.device
     game = Adversaries(config, generator, encoder, device)
     if config.init:
         load_discriminators_(game, config.init)
 
     def step():
+        draws = run.draws()
         faces, _ = faces_of(run.step)
-        faces = random_flip(faces.to(device))
+        faces = random_flip(faces.to(device), draws)
         if art_of is None:
-            return game.step(faces)
+            return game.step(faces, draws)
         art_images, pictures = art_of(run.step)
-        return game.step(faces, random_flip(art_images.to(device)), pictures.to(device))
+        return game.step(faces, draws, random_flip(art_images.to(device), draws), pictures)
 
     def finish() -> Path:
         provenance = {

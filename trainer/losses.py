@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .draws import Draws
+
 
 def d_logistic_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     """Non-saturating logistic loss of a discriminator (eq. 6-8 with eq. 10). [N, 1] each ->
@@ -25,12 +27,13 @@ def r1_penalty(real: Tensor, logits: Tensor) -> Tensor:
     return grad.square().sum(dim=[1, 2, 3]).mean()
 
 
-def path_lengths(images: Tensor, w: Tensor) -> Tensor:
+def path_lengths(images: Tensor, w: Tensor, draws: Draws) -> Tensor:
     """How far a picture moves with its latent (StyleGAN2, section 3.2).
 
     images: [N, 3, H, W], computed from w: [N, L, W], requires grad -> lengths [N].
     """
-    noise = torch.randn_like(images) / (images.shape[2] * images.shape[3]) ** 0.5
+    (noise,) = draws.noise([images[:1].shape])
+    noise = noise / (images.shape[2] * images.shape[3]) ** 0.5
     (grad,) = torch.autograd.grad((images * noise).sum(), w, create_graph=True)
     return (grad.square().sum(dim=2).mean(dim=1) + 1e-12).sqrt()  # a root has no slope at 0
 

@@ -3,6 +3,7 @@
 A run folder holds config.json, log.jsonl (one object a line), losses.png, alpha.png, samples/*.png,
 events/ (for TensorBoard), state/ (all that resume needs) and final.safetensors. Every step is
 seeded by (seed, step), so a run that was stopped, or killed, and resumed equals one that was not.
+Of several processes the first one writes; the others compute their share of each step.
 """
 
 import json
@@ -18,9 +19,10 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from blendgan_core.devices import choose_device
 from blendgan_core.errors import BlendGANError
 
+from . import processes
+from .draws import Draws
 from .dry_run import Stateful, dry_run
 from .run_log import RunLog
 from .run_state import load_state, reason, save_state, write_file
@@ -28,7 +30,7 @@ from .run_state import load_state, reason, save_state, write_file
 Value = float | list[float]
 
 # flags that a resumed run may change
-MAY_CHANGE = {"out", "steps", "save_every", "device", "resume", "dry_run"}
+MAY_CHANGE = {"out", "steps", "save_every", "device", "resume", "dry_run", "accumulate"}
 LOG_EVERY = 10
 POSITIVE = (
     *("steps", "batch", "save_every", "lr", "r1_every", "path_length_every", "ema_images"),
@@ -46,13 +48,14 @@ class TrainingConfig:
     steps: int
     """optimiser steps"""
     batch: int
-    """pictures a step"""
+    """pictures a step, of all processes together"""
     seed: int = 0
     """seeds the weights, the data order and all noise"""
     save_every: int = 500
     """steps between saved states, sample grids and plots"""
     device: str = "auto"
-    """cpu, cuda, mps, or auto for the best that is there"""
+    """cpu, cuda, mps, or auto for the best that is there; under torchrun each process takes a GPU
+    of its own"""
     resume: bool = False
     """go on from the state in --out, to the weights of a run that was never stopped. --steps,
     --save-every and --device may change, nothing else"""
@@ -64,19 +67,27 @@ class TrainingConfig:
 class Run:
     """A run folder, and the loop that fills it."""
 
-    def __init__(self, config: TrainingConfig):
+    def __init__(self, config: TrainingConfig, accumulate: int = 1):
+        """accumulate: parts in which a process computes its share of a step."""
         self.config = config
         self.folder = config.out
         self.state_file = self.folder / "state" / "latest.pt"
         self.step = 0
         self._check_values()
-        if config.resume:
+        self._resumes = config.resume or (processes.restarted() and self.state_file.exists())
+        if self._resumes:
             self._check_same_flags()
         elif self.state_file.exists() and not config.dry_run:
             raise BlendGANError(
                 f"{self.folder} already holds a run; add --resume to go on with it, "
                 "or choose another --out"
             )
+        self.device = processes.join(config.device)
+        self.samples = processes.samples_of(config.batch, accumulate)
+
+    def draws(self) -> Draws:
+        """The random numbers of this process's samples for the step that is due."""
+        return Draws(self.config.seed, self.step, self.samples, self.device)
 
     def loop(
         self,
@@ -85,62 +96,86 @@ class Run:
         sample: Callable[[Path], None],
         finish: Callable[[], Path],
         networks: dict[str, nn.Module],
+        measure: Callable[[], dict[str, float]] = dict,
     ) -> Path | None:
-        """Run the steps that are left, then `finish`; return what it returns.
+        """Run the steps that are left, then `finish`; return what it returns, or None in a process
+        that is not the first.
 
         parts: everything that changes while training; step: one optimiser step, returns what to
         log, numbers or one number a layer; sample: writes a grid of pictures to the path that it is
         given; finish: writes the final checkpoint; networks: all that take part, to be counted by
-        --dry-run, which returns None. SIGINT saves, finishes, then raises KeyboardInterrupt.
+        --dry-run, which returns None; measure: metrics for the log, taken beside each grid. SIGINT
+        saves, finishes, then raises KeyboardInterrupt.
         """
         if self.config.dry_run:
-            device = choose_device(self.config.device)
-            dry_run(self._flags(), parts, networks, self._seeded(step), device)
+            dry_run(self._flags(), parts, networks, self._seeded(step), self.device)
             return None
-        with _writing(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            for torn in self.folder.glob(".*.tmp"):  # by a kill while a file was written
-                torn.unlink()
-            write_file(self.folder / "config.json", json.dumps(self._flags(), indent=2).encode())
-        stopped = self._train(parts, self._seeded(step), sample)
-        final = finish()
+        if self._writes:
+            with _writing(self.folder):
+                self._open_folder()
+        stopped = self._train(parts, self._seeded(step), sample, measure)
+        final = finish() if self._writes else None
+        processes.wait_for_all()
         if stopped:
-            tqdm.write(f"stopped at step {self.step}: {final} holds it; add --resume to go on")
+            if self._writes:
+                tqdm.write(f"stopped at step {self.step}: {final} holds it; add --resume to go on")
             raise KeyboardInterrupt
         return final
 
-    def _train(self, parts, step, sample) -> bool:
+    @property
+    def _writes(self) -> bool:
+        return processes.rank() == 0
+
+    def _open_folder(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for torn in self.folder.glob(".*.tmp"):  # by a kill while a file was written
+            torn.unlink()
+        write_file(self.folder / "config.json", json.dumps(self._flags(), indent=2).encode())
+
+    def _train(self, parts, step, sample, measure) -> bool:
         """Whether it was stopped by SIGINT."""
-        latest = self._load(parts) if self.config.resume else {}
-        with _writing(self.folder):
-            log = RunLog(self.folder, self.step)
+        latest = self._load(parts) if self._resumes else {}
+        log = None
+        if self._writes:
+            with _writing(self.folder):
+                log = RunLog(self.folder, self.step)
         started, first = time.perf_counter(), self.step
-        left = tqdm(initial=first, total=self.config.steps, unit="step", dynamic_ncols=True)
+        left = tqdm(
+            initial=first,
+            total=self.config.steps,
+            unit="step",
+            dynamic_ncols=True,
+            disable=not self._writes,
+        )
         with _interruptible() as interrupted, left as bar:
-            while self.step < self.config.steps and not interrupted:
+            stopped = False
+            while self.step < self.config.steps and not stopped:
                 latest |= step()  # a lazy loss is logged with its last value
                 bar.update()
+                stopped = processes.any_of(bool(interrupted))
                 due = self.step % self.config.save_every == 0 or self.step == self.config.steps
-                saves = due or bool(interrupted)
-                if not saves and self.step % LOG_EVERY:
+                if not (due or stopped) and self.step % LOG_EVERY:
                     continue
-                latest = {name: _plain(value) for name, value in latest.items()}
+                latest = _plain(latest)
                 self._refuse_nan(latest)
+                if not self._writes:
+                    continue
                 images = (self.step - first) * self.config.batch
                 speed = round(images / (time.perf_counter() - started), 2)
                 row = latest | {"images_per_second": speed}
                 bar.set_postfix({name: _brief(value) for name, value in row.items()})
-                with _writing(self.folder):
+                with _writing(self.folder), torch.random.fork_rng(devices=[]):
+                    if due:
+                        row |= measure()
                     log.write({"step": self.step, "images": self.step * self.config.batch} | row)
-                    if saves:
+                    if due or stopped:
                         self._save(parts, latest)
                         log.plot()
                     if due:
                         grid = self.folder / "samples" / f"{self.step:07d}.png"
-                        with torch.random.fork_rng(devices=[]):
-                            sample(grid)
+                        sample(grid)
                         log.add_grid(grid, self.step)
-            return bool(interrupted)
+            return stopped
 
     def _seeded(self, step):
         """The step as a function of (seed, number of the step); it counts."""
@@ -229,8 +264,14 @@ def flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _plain(value: Tensor | Value) -> Value:
-    return value.tolist() if isinstance(value, Tensor) else value
+def _plain(values: dict[str, Tensor | Value]) -> dict[str, Value]:
+    """Numbers for the log, each the mean over the processes."""
+    tensors = [value for value in values.values() if isinstance(value, Tensor)]
+    means = iter(processes.mean_of_values(tensors))
+    return {
+        name: next(means).tolist() if isinstance(value, Tensor) else value
+        for name, value in values.items()
+    }
 
 
 def _brief(value: Value) -> str:

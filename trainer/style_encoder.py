@@ -14,12 +14,12 @@ from torch import Tensor, nn
 import blendgan_core
 from blendgan_core.blendgan import BlendGAN
 from blendgan_core.config import StyleEncoderConfig
-from blendgan_core.devices import choose_device
 from blendgan_core.errors import BlendGANError
 from blendgan_core.layers import EqualLinear
 from blendgan_core.sheets import write_sheet
 from blendgan_core.style_encoder import StyleEncoder, load_pretrained_vgg_
 
+from . import processes
 from .augment import random_affine
 from .cli import run_cli
 from .data import Feed, ImageSet
@@ -75,10 +75,10 @@ def train_style_encoder(config: StyleEncoderTrainingConfig) -> Path | None:
             f"{StyleEncoderTrainingConfig.vgg_width}; leave it out, or give --vgg random"
         )
     run = Run(config)
-    device = choose_device(config.device)
+    device = run.device
     torch.manual_seed(config.seed)
     art = ImageSet(config.art, config.image_size, at_least=2)
-    pictures_of = Feed(art, "art", config.batch, config.seed)
+    pictures_of = Feed(art, "art", config.batch, config.seed, run.samples)
     encoder = make_encoder(config, art).to(device, memory_format=torch.channels_last)
     head = projection_head(config.z_dim, config.projection_layers).to(device)
     trained = [*encoder.predictor.parameters(), *head.parameters()]
@@ -86,15 +86,18 @@ def train_style_encoder(config: StyleEncoderTrainingConfig) -> Path | None:
 
     def step() -> dict[str, Tensor]:
         images, pictures = pictures_of(run.step)
-        images = images.to(device)
-        views = torch.cat([random_affine(images), random_affine(images)])
+        images, draws = images.to(device), run.draws()
+        views = torch.cat([random_affine(images, draws), random_affine(images, draws)])
         with torch.no_grad():
             grams = torch.cat([encoder.gram_features(part) for part in views.split(VGG_BATCH)])
         z_style = encoder.predictor(grams)
-        first, second = head(z_style).chunk(2)
+        first, second = (processes.gather(half) for half in head(z_style).chunk(2))
+        pictures = processes.gather(pictures.to(device))
         loss = nt_xent_loss(first, second, pictures, config.temperature)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        # every process has the loss of the whole batch, with the gradient of its own pictures
+        (loss * processes.count()).backward()
+        processes.average_gradients_(trained)
         optimizer.step()
         return {"nt_xent": loss.detach(), "z_rms": z_style.detach().square().mean().sqrt()}
 
