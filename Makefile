@@ -22,9 +22,9 @@ demo: $(READY)
 test: $(READY)
 	$(RUN) -m pytest -q
 
-$(READY): requirements.txt
+$(READY): requirements.txt Makefile
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 10))" || \
 		{ echo "error: '$(PYTHON)' is not a Python from 3.10 on; name one: make PYTHON=..." >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install -r requirements.txt "pytest>=8"
+	$(RUN) -m pip install -r requirements.txt "pytest>=8" "scikit-learn>=1.2"
 	@touch $@

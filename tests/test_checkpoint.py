@@ -1,6 +1,9 @@
 """Checkpoints: what goes in comes out, and what is wrong is named."""
 
+import errno
 import json
+import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +14,10 @@ from safetensors.torch import load_file, save_file
 from tiny_model import tiny_model
 
 import blendgan_core
-from blendgan_core import CheckpointError
+from blendgan_core import BlendGANError, CheckpointError, checkpoint, files
 from blendgan_core.checkpoint import read
+from blendgan_core.pickles import read_pickle
+from trainer.run_state import save_state
 
 
 @pytest.fixture
@@ -58,7 +63,51 @@ def test_a_failed_save_leaves_nothing_behind(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(CheckpointError, match="could not be written"):
         blendgan_core.save(tiny_model(blendgan_core), tmp_path / "file" / "model.safetensors")
+    for no_name in (Path("."), tmp_path / ("x" * 250 + ".safetensors")):
+        with pytest.raises(CheckpointError, match="could not be written"):
+            blendgan_core.save(tiny_model(blendgan_core), no_name)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder.safetensors"]
+
+
+WRITERS = {
+    "checkpoint": lambda path: blendgan_core.save(tiny_model(blendgan_core), path),
+    "state": lambda path: save_state(path, {"step": 3}),
+}
+
+
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
+def test_a_power_cut_leaves_the_former_file_or_the_whole_new_one(write, tmp_path, monkeypatch):
+    calls = []
+    sync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda file: calls.append(os.fstat(file)) or sync(file))
+    monkeypatch.setattr(os, "replace", lambda *names: calls.append("rename") or replace(*names))
+    path = tmp_path / "file"
+    write(path)
+    content, rename, *folder = calls
+    assert content.st_ino == path.stat().st_ino and content.st_size == path.stat().st_size
+    assert rename == "rename"
+    assert [f.st_ino for f in folder] == ([] if os.name == "nt" else [tmp_path.stat().st_ino])
+
+
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
+def test_a_disk_that_cannot_keep_a_file(write, tmp_path, monkeypatch):
+    """A drive that syncs files but no folders will do."""
+    path = tmp_path / "file"
+
+    def broken_for(is_broken):
+        def fsync(descriptor):
+            if is_broken(os.fstat(descriptor).st_mode):
+                raise OSError(errno.EIO, "the disk is broken")
+
+        monkeypatch.setattr(os, "fsync", fsync)
+
+    broken_for(stat.S_ISDIR)
+    write(path)
+    before = path.read_bytes()
+    broken_for(stat.S_ISREG)
+    with pytest.raises(BlendGANError, match="could not be written.*the disk is broken"):
+        write(path)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
 def rewrite(path, **changes):
@@ -93,6 +142,38 @@ def test_bad_files_are_named(saved, damage, message):
         blendgan_core.load(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_file_is_named(saved, tmp_path, monkeypatch):
+    _, path = saved
+    places = {tmp_path: "is a folder", path / "x": "does not exist"}
+    if os.name != "nt":
+        os.mkfifo(tmp_path / "pipe")
+        places |= {tmp_path / "pipe": "is a device or a pipe"}
+        places |= {tmp_path / ("x" * 300): r"cannot be read \(File name too long\)"}
+    for place, words in places.items():
+        for function in (blendgan_core.load, checkpoint.found_parts, read_pickle):
+            with pytest.raises(CheckpointError, match=f"{words}; expected a checkpoint file"):
+                function(place)
+
+    def denied(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(files, "open", denied, raising=False)
+    with pytest.raises(CheckpointError, match=r"cannot be read \(Permission denied\)"):
+        blendgan_core.load(path)
+
+
+def test_a_header_is_read_once(saved, monkeypatch):
+    _, path = saved
+    asked, read_metadata = [], checkpoint.read_metadata
+    monkeypatch.setattr(
+        checkpoint, "read_metadata", lambda file: asked.append(file) or read_metadata(file)
+    )
+    blendgan_core.load(path)
+    assert asked == [path]
+    checkpoint.found_parts(path)
+    assert asked == [path, path]
 
 
 def test_loading_does_not_wake_the_compiler():

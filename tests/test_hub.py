@@ -15,7 +15,7 @@ from tiny_model import tiny_model
 import blendgan_core
 from blendgan_core import CheckpointError
 from blendgan_core.__main__ import main
-from blendgan_core.hub import HubAddress, local_path, parse_address
+from blendgan_core.hub import HubAddress, cached_path, local_path, parse_address
 
 REPO = "ada/faces"
 ADDRESS = f"hf://{REPO}/tiny.safetensors"
@@ -103,6 +103,12 @@ def test_other_paths_stay_files(tmp_path, use_hub, content, hub):
         blendgan_core.load(tmp_path / name)
     assert "huggingface_hub" not in sys.modules and not hub.requests
     assert refusal("hub://a/b/c.pt").endswith("does not exist; expected a checkpoint file")
+
+
+@pytest.mark.parametrize("text", ["hf://a", "hf://a--b/c/d.pt", f"hf://a/{'b' * 120}/d.pt"])
+def test_the_cache_has_nothing_of_an_address_that_cannot_be(text, use_hub):
+    """Such as a damaged delta names for its base."""
+    assert cached_path(text) is None
 
 
 # downloads
@@ -197,7 +203,7 @@ def test_a_cut_download_continues_where_it_stopped(use_hub, hub, content, monkey
     try:
         found = local_path(ADDRESS)
     except CheckpointError as error:
-        assert "the connection broke" in str(error) and "which continues after" in str(error)
+        assert "the connection broke" in str(error)
         found = local_path(ADDRESS)
     assert found.read_bytes() == content
     assert [r.headers.get("range") for r in hub.downloads()] == [None, "bytes=20480-"]
@@ -206,7 +212,7 @@ def test_a_cut_download_continues_where_it_stopped(use_hub, hub, content, monkey
 def test_a_connection_that_stays_broken_says_what_to_do(use_hub, hub, content):
     hub.cuts = [1000] + [0] * 50
     message = refusal(ADDRESS)
-    assert "the connection broke" in message and "run the same again" in message
+    assert "the connection broke" in message and message.endswith("run the same again")
     hub.cuts = []
     assert local_path(ADDRESS).read_bytes() == content
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainer.plots import COLOURS, LATE, PANEL, grouped, plot_run, ticks
+from trainer.plots import COLOURS, LATE, PANEL, grouped, measurements, plot_run, ticks
 from trainer.run_log import RunLog, read_rows
 
 
@@ -69,6 +69,22 @@ def test_a_run_without_alpha_has_no_plot_of_it(tmp_path):
     plot_run([{"step": 1, "images": 2, "l2": 0.5}], tmp_path)
     plot_run([], tmp_path / "nothing was logged yet")
     assert [file.name for file in tmp_path.iterdir()] == ["losses.png"]
+
+
+def test_metrics_have_a_plot_of_their_own_with_a_point_a_measurement(tmp_path):
+    """Rows repeat the last measurement; one of two metrics may come out the same twice."""
+    log = rows(6)
+    for row, near in zip(log[1:], (0.9, 0.9, 0.9, 0.5, 0.5), strict=True):
+        row |= {"metric_style_match": 0.25, "metric_frechet_art": near, "metric_frechet_natural": 1}
+    assert [list(row.values()) for row in measurements(log)] == [
+        [20, 0.25, 0.9, 1],
+        [50, 0.25, 0.5, 1],
+    ]
+    plot_run(log, tmp_path)
+    assert Image.open(tmp_path / "losses.png").size == (2 * PANEL[0], PANEL[1])
+    metrics = np.asarray(Image.open(tmp_path / "metrics.png"))
+    assert metrics.shape == (PANEL[1], 2 * PANEL[0], 3)
+    assert holds(metrics[:, PANEL[0] :], COLOURS[1]).any()
 
 
 def test_a_log_forgets_what_a_killed_run_wrote_after_its_state(tmp_path):

@@ -1,5 +1,6 @@
 """Several processes under torchrun, on one machine, with gloo."""
 
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from faulty_commands import run_command
+from golden_weights import relative_error
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -60,7 +62,7 @@ def flags(tmp_path_factory) -> dict[str, list[str]]:
         "gan": f"--natural {root}/natural --art {root}/art {SIZES} --r1-every 2 "
         f"--path-length-every 2 --queue-size 16 --style-encoder {final['style_encoder']}",
         "psp": f"--generator {final['gan']} --natural {root}/natural --latent-weight 0.1 "
-        "--image-size 32 --channels 4 4 8 8 --blocks 1 1 1 1",
+        "--image-size 32 --channels 4 4 8 8 --blocks 1 1 1 1 --lr 0.001",
         "finetune": f"--ref {root}/art/rough/0.png --mode paper --name new "
         f"--checkpoint {final['psp']}",
     }
@@ -70,6 +72,10 @@ def flags(tmp_path_factory) -> dict[str, list[str]]:
         code = run_command(name, [*command, *out], root / f"{name}.txt")
         assert code == 0, (root / f"{name}.txt").read_text()
     return {"root": root} | commands
+
+
+def last_row(log: Path) -> dict:
+    return json.loads(log.read_text().splitlines()[-1])
 
 
 def launched(name: str, models: Path) -> list[str]:
@@ -90,13 +96,18 @@ def launched(name: str, models: Path) -> list[str]:
 def test_two_processes_with_half_a_batch_each_equal_one(flags, tmp_path, name):
     command = [*launched(name, tmp_path), *flags[name], "--out", str(tmp_path / name)]
     output = finish(torchrun(2, *command))
-    alone = load_file(flags["root"] / name / "final.safetensors")
-    together = load_file(tmp_path / name / "final.safetensors")
+    folders = flags["root"] / name, tmp_path / name
+    alone, together = (load_file(folder / "final.safetensors") for folder in folders)
     assert alone.keys() == together.keys()
-    for key in alone:
-        torch.testing.assert_close(
-            together[key], alone[key], rtol=1e-3, atol=1e-4, msg=lambda m, key=key: f"{key}: {m}"
-        )
+    # all as one vector: Adam moves a weight whose gradient is nearly 0 by its sign alone
+    vectors = [
+        torch.cat([state[key].float().flatten() for key in alone]) for state in (together, alone)
+    ]
+    assert relative_error(*vectors) < 2e-3
+    alone, together = (last_row(folder / "log.jsonl") for folder in folders)
+    assert alone.keys() == together.keys()
+    for key in alone.keys() - {"images_per_second"}:
+        assert together[key] == pytest.approx(alone[key], rel=5e-3, abs=1e-4), key
     assert output.count("0/4 [") == 1  # one process tells
 
 

@@ -184,5 +184,9 @@ def test_broken_weights_are_warned_of(tmp_path, caplog, capsys):
     capsys.readouterr()  # an earlier test's command may have left the printing of warnings on
     assert main(["inspect", str(path)]) == 0
     shown = capsys.readouterr()
-    assert shown.err.startswith(f"warning: {warning} and 1 other") and shown.err.count("\n") == 1
-    assert "generator: " in shown.out
+    assert shown.err.startswith(f"warning: {warning} and 1 other tensor: its")
+    assert shown.err.count("\n") == 1 and "generator: " in shown.out
+    model.generator.w_mean[0] = float("nan")
+    path = blendgan_core.save(model, tmp_path / "worse.safetensors", extras=extras)
+    assert main(["inspect", str(path)]) == 0
+    assert " and 2 other tensors: its" in capsys.readouterr().err

@@ -66,6 +66,7 @@ def gan_config(faces: Path, out: Path, style_encoder: Path) -> GanConfig:
         path_length_every=2,
         queue_size=16,
         negatives=("queued", "paired", "mismatched"),
+        ema_images=100,
         out=out,
         **SHARED,
     )
@@ -145,6 +146,13 @@ def test_an_interrupt_saves_and_resumes(faces, chain, tmp_path, monkeypatch):
     resumed = train_psp(replace(config, resume=True))
     unbroken, again = load_file(chain["psp"]), load_file(resumed)
     assert all(torch.equal(unbroken[key], again[key]) for key in unbroken)
+
+
+def test_no_seed_gives_a_code_that_is_a_row_of_the_weights(chain):
+    weight = load_file(chain["gan"])["generator.face_mapping.layers.0.weight"]
+    for seed in range(50):
+        z = torch.randn(len(weight), generator=torch.Generator().manual_seed(seed))
+        assert torch.cosine_similarity(weight, z[None]).max() < 0.95
 
 
 def test_training_changes_what_it_should_and_nothing_else(chain):

@@ -100,7 +100,7 @@ def finetune(config: FinetuneConfig) -> Path | None:
     references = ImageSet(config.ref, base.resolution)
     pictures = references.batch(torch.arange(len(references)))  # also tells of unreadable ones
     device = run.device
-    torch.manual_seed(config.seed)
+    run.seed_weights()
     frozen = base.generator.to(device, memory_format=torch.channels_last)
     encoder = base.style_encoder.to(device)
     start = BlendGAN(generator=frozen.config).generator

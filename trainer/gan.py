@@ -21,6 +21,7 @@ from blendgan_core.style_encoder import StyleEncoder
 from .adversarial import AdversarialConfig, Adversaries
 from .cli import run_cli
 from .data import Feed, ImageSet, random_flip
+from .progress import measure_progress
 from .run import Run, flag
 
 GRID_ROWS = 8
@@ -59,6 +60,9 @@ class GanConfig(AdversarialConfig):
     alpha_init: float = 0.3
     """the style's share in every layer at the start. The official code starts at 0, where the style
     mapping gets no gradient"""
+    metric_pictures: int = 64
+    """pictures from which the metrics in the log are measured beside each grid; 0 leaves them out.
+    They need no downloaded weights, and so compare with nothing but themselves"""
     data_licence: str = "unknown"
     """licence of the pictures, stored with the weights"""
 
@@ -72,7 +76,7 @@ def train_gan(config: GanConfig) -> Path | None:
     if config.style_encoder and not config.art:
         raise BlendGANError("--style-encoder is of use with --art only; give both or neither")
     run = Run(config, config.accumulate)
-    torch.manual_seed(config.seed)
+    run.seed_weights()
     generator = make_generator(config)
     encoder = load_style_encoder(config.style_encoder, generator.config) if config.art else None
     resolution = generator.config.resolution
@@ -107,8 +111,14 @@ def train_gan(config: GanConfig) -> Path | None:
         }
         return save_final(game, run.folder / "final.safetensors", provenance, art)
 
+    def measure() -> dict[str, float]:
+        if not config.metric_pictures:
+            return {}
+        count = config.metric_pictures
+        return measure_progress(game.average, game.style_encoder, art, natural, count)
+
     return run.loop(
-        game.parts(), step, lambda path: sample(game, art, path), finish, game.networks()
+        game.parts(), step, lambda path: sample(game, art, path), finish, game.networks(), measure
     )
 
 

@@ -1,4 +1,5 @@
-"""Plots of a run's log: losses.png, a panel for each kind of value, and alpha.png, a curve a layer.
+"""Plots of a run's log: losses.png, a panel for each kind of value; alpha.png, a curve a layer; and
+metrics.png, what was measured now and then.
 
 Drawn with Pillow alone. Curves are drawn at twice the size and averaged down, which smooths them.
 """
@@ -21,6 +22,7 @@ FINE = 2  # curves are drawn at this many times the size
 POINTS = 200  # means that a curve goes through; what was logged shows faintly behind it
 FAINT_POINTS = 4000  # of these at most, so that a long log is drawn in a moment
 NOT_PLOTTED = {"step", "images", "alpha"}
+METRIC = "metric_"  # begins the names of what is measured; between measurements a row repeats it
 COLOURS = ((31, 99, 181), (214, 95, 14), (22, 139, 84), (170, 51, 119), (110, 110, 110))
 EARLY, LATE = (49, 32, 121), (250, 150, 40)  # of alpha's first and last layer
 INK, GRID = (40, 40, 40), (222, 222, 222)
@@ -39,21 +41,35 @@ class Curve:
 
 
 def plot_run(rows: Sequence[dict[str, Any]], folder: Path) -> None:
-    """Write losses.png and, where the rows hold `alpha`, alpha.png into the run folder.
+    """Write losses.png and, where the rows hold `alpha` or metrics, alpha.png and metrics.png into
+    the run folder.
 
     rows: of log.jsonl; a value that is missing from a row is left out there.
     """
     if not rows:
         return
-    names = dict.fromkeys(name for row in rows for name in row if name not in NOT_PLOTTED)
-    panels = [
-        [_curve(rows, name, COLOURS[i % len(COLOURS)]) for i, name in enumerate(group)]
-        for group in grouped(list(names))
+    losses = [
+        {name: value for name, value in row.items() if not name.startswith(METRIC)} for row in rows
     ]
-    _write(folder / "losses.png", panels, [title(curves) for curves in panels])
+    _plot_values(losses, folder / "losses.png")
+    metrics = measurements(rows)
+    if metrics:
+        _plot_values(metrics, folder / "metrics.png")
     layers = len(next((row["alpha"] for row in rows if "alpha" in row), ()))
     if layers:
         _write(folder / "alpha.png", [_alpha_curves(rows, layers)], ["alpha: the style's share"])
+
+
+def measurements(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows in which a metric changed, without what repeats the former measurement: step and
+    metrics, named without their prefix."""
+    measured, before = [], {}
+    for row in rows:
+        now = {name[len(METRIC) :]: value for name, value in row.items() if name.startswith(METRIC)}
+        if now != before:
+            measured.append({"step": row["step"]} | now)
+            before = now
+    return measured
 
 
 def grouped(names: Sequence[str]) -> list[list[str]]:
@@ -81,6 +97,15 @@ def ticks(low: float, high: float, logarithmic: bool = False) -> list[float]:
 
 def _first_of(name: str, names: Sequence[str]) -> str:
     return next(other for other in names if other.split("_")[0] == name.split("_")[0])
+
+
+def _plot_values(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    names = dict.fromkeys(name for row in rows for name in row if name not in NOT_PLOTTED)
+    panels = [
+        [_curve(rows, name, COLOURS[i % len(COLOURS)]) for i, name in enumerate(group)]
+        for group in grouped(list(names))
+    ]
+    _write(path, panels, [title(curves) for curves in panels])
 
 
 def _curve(rows: Sequence[dict[str, Any]], name: str, colour: tuple[int, int, int]) -> Curve:

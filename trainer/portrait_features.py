@@ -6,9 +6,9 @@ Each function paints one feature, as masks in the face coordinates of `portrait_
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.portrait_attributes import PortraitAttributes
-from trainer.portrait_head import Head, Light, bump
-from trainer.texture import Field, Picture, fractal_noise, smoothstep
+from .portrait_attributes import PortraitAttributes
+from .portrait_head import Head, Light, bump
+from .texture import Field, Picture, fractal_noise, smoothstep
 
 SIDES = (-1, 1)
 

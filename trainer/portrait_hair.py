@@ -3,9 +3,9 @@
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-from trainer.portrait_attributes import PortraitAttributes
-from trainer.portrait_head import Head, Light
-from trainer.texture import Field, Picture, fractal_noise, smooth_noise, smoothstep
+from .portrait_attributes import PortraitAttributes
+from .portrait_head import Head, Light
+from .texture import Field, Picture, fractal_noise, smooth_noise, smoothstep
 
 # How fast the hairline falls from the parting to the temples.
 HAIRLINE_CURVE = {

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from trainer.portrait_attributes import PortraitAttributes
-from trainer.texture import Field, Picture, fractal_noise, smoothstep
+from .portrait_attributes import PortraitAttributes
+from .texture import Field, Picture, fractal_noise, smoothstep
 
 VIEW = 1.15  # half the picture's side in head units: eyes 0.235 of the side apart, as in FFHQ
 EYE_LINE = 0.03  # puts the eyes at 0.47 of the height and the mouth at 0.71

@@ -6,8 +6,8 @@ Nobody is depicted: a face is formulas and random numbers, so that its pictures 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from trainer.portrait_attributes import PortraitAttributes
-from trainer.portrait_features import (
+from .portrait_attributes import PortraitAttributes
+from .portrait_features import (
     SIDES,
     Mouth,
     grow_beard_,
@@ -22,9 +22,9 @@ from trainer.portrait_features import (
     skin_albedo,
     superellipse,
 )
-from trainer.portrait_hair import Hair
-from trainer.portrait_head import Head, Light, light_head, place_head, relief
-from trainer.texture import Picture, fractal_noise, smoothstep
+from .portrait_hair import Hair
+from .portrait_head import Head, Light, light_head, place_head, relief
+from .texture import Picture, fractal_noise, smoothstep
 
 
 def render_portrait(attributes: PortraitAttributes, size: int) -> Picture:

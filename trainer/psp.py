@@ -1,7 +1,8 @@
 """`python -m trainer.psp`: train the pSp encoder that turns a face into latents (paper, A.3).
 
 The generator is frozen at i = L, so it makes natural faces only, and the encoder learns to find the
-latents from which it rebuilds its input.
+latents from which it rebuilds its input. Losses and weights are those of pSp (Richardson et al.
+2021), which the paper takes as it is; LPIPS and identity need files that their authors publish.
 """
 
 from dataclasses import dataclass
@@ -9,24 +10,38 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 import blendgan_core
 from blendgan_core.blendgan import BlendGAN
 from blendgan_core.checkpoint import read
 from blendgan_core.config import PSPConfig
-from blendgan_core.devices import choose_device
+from blendgan_core.errors import BlendGANError, CheckpointError
+from blendgan_core.hub import is_address
 from blendgan_core.layers import average_pool
 from blendgan_core.psp_encoder import PSPEncoder
 from blendgan_core.sheets import write_sheet
-from blendgan_core.style_encoder import StyleEncoder
 
+from . import processes
 from .cli import run_cli
 from .data import Feed, ImageSet, random_flip
 from .gan import load_stylizer
-from .run import Run, TrainingConfig
+from .identity import EXPECTED as RECOGNITION
+from .identity import IR_SE50, load_face_recognition, load_trunk_
+from .perceptual import ALEXNET, DOWNLOAD, LINEAR_WEIGHTS, load_lpips
+from .psp_losses import Criteria, compared_size, latent_loss, reconstruction_losses
+from .run import Run, TrainingConfig, flag
+from .shard_downloads import as_url
+from .synced_norm import sync_norms_
 
 GRID_ROWS = 8
+WEIGHTS = ("perceptual_weight", "identity_weight", "regularization_weight", "latent_weight")
+FILES = {
+    "generator": "a checkpoint that stylises",
+    "lpips": LINEAR_WEIGHTS,
+    "alexnet": f"{ALEXNET}, or the word {DOWNLOAD}",
+    "identity": RECOGNITION,
+    "trunk": RECOGNITION,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,21 +53,37 @@ class PSPTrainingConfig(TrainingConfig):
     carried over"""
     natural: tuple[Path, ...]
     """aligned natural faces: folders, zips or shards of them"""
-    steps: int = 300_000
-    """optimiser steps (pSp; the paper is silent)"""
+    lpips: Path | None = None
+    """LPIPS's linear weights, alex.pth of the lpips package's v0.1; with --alexnet the pictures are
+    compared by LPIPS (pSp). Without both by VGG features of --generator's style encoder, all
+    weighed equally: not pSp's loss, but a training then needs no file from elsewhere"""
+    alexnet: str | None = None
+    """torchvision's alexnet weights for --lpips: a file, or the word torchvision, which downloads
+    them (pSp)"""
+    identity: Path | None = None
+    """ArcFace's IR-SE50, model_ir_se50.pth as pSp publishes it: adds the loss of identity (pSp).
+    Left out without it, since a file from elsewhere must never be required"""
+    trunk: Path | None = None
+    """the same file: the encoder's trunk starts from it (pSp), not from random weights"""
+    steps: int = 500_000
+    """optimiser steps (pSp's limit; the paper is silent)"""
     batch: int = 8
-    """pictures a step (pSp; the paper is silent)"""
+    """pictures a step, of all processes together (pSp; the paper is silent)"""
     lr: float = 0.0001
-    """Adam's learning rate (pSp; the paper is silent)"""
+    """Adam's learning rate (pSp, whose optimiser is Ranger; the paper is silent)"""
     perceptual_weight: float = 0.8
-    """weight of the distance in VGG features, beside 1 for the squared error of the pixels (pSp)"""
+    """weight of LPIPS, or of what stands in for it, beside 1 for the squared error of the pixels
+    (pSp)"""
+    identity_weight: float = 0.1
+    """weight of the loss of identity, 1 - the cosine of the two faces' embeddings (pSp)"""
     regularization_weight: float = 0.005
-    """weight of the latents' mean squared distance from the mean face; pSp takes their norm"""
+    """weight of the norm of the latents' distance from the mean face's (pSp where it regularises;
+    its published command for FFHQ faces goes without, which is 0 here)"""
     latent_weight: float = 0.0
     """weight of the latents' error on generated faces, whose latents are known; not in the paper,
     but it guides a short training"""
     image_size: int = 256
-    """faces are averaged to this size (paper)"""
+    """faces are averaged to this size (pSp)"""
     channels: tuple[int, int, int, int] = (64, 128, 256, 512)
     """channels of the trunk's four stages; the default is IR-SE50"""
     blocks: tuple[int, int, int, int] = (3, 4, 14, 3)
@@ -61,26 +92,31 @@ class PSPTrainingConfig(TrainingConfig):
 
 def train_psp(config: PSPTrainingConfig) -> Path | None:
     """Run the training; return the final checkpoint's path, or None after a dry run."""
+    check_flags(config)
     run = Run(config)
-    device = choose_device(config.device)
-    torch.manual_seed(config.seed)
+    device = run.device
+    criteria = load_criteria(config, device)
+    run.seed_weights()
     base = load_stylizer(config.generator)
     carried = read(config.generator).extras  # for a later fine-tune
     base.to(device, memory_format=torch.channels_last)
     encoder = make_encoder(config, base).to(device, memory_format=torch.channels_last)
-    size = max(config.image_size, base.resolution)
+    sync_norms_(encoder)
+    size = max(config.image_size, compared_size(base))
     natural = ImageSet(config.natural, size, at_least=config.batch)
-    faces_of = Feed(natural, "natural", config.batch, config.seed)
+    faces_of = Feed(natural, "natural", config.batch, config.seed, run.samples)
     optimizer = torch.optim.Adam(encoder.parameters(), lr=config.lr)
 
     def step() -> dict[str, Tensor]:
         faces, _ = faces_of(run.step)
-        faces = random_flip(faces.to(device))
-        losses = reconstruction_losses(config, base, encoder, faces)
+        draws = run.draws()
+        faces = random_flip(faces.to(device), draws)
+        losses = reconstruction_losses(criteria, base, encoder, faces)
         if config.latent_weight:
-            losses["latent"] = config.latent_weight * latent_loss(base, encoder, config.batch)
+            losses["latent"] = config.latent_weight * latent_loss(base, encoder, draws)
         optimizer.zero_grad(set_to_none=True)
         sum(losses.values()).backward()
+        processes.average_gradients_(encoder.parameters())
         optimizer.step()
         return {name: loss.detach() for name, loss in losses.items()}
 
@@ -88,7 +124,8 @@ def train_psp(config: PSPTrainingConfig) -> Path | None:
         base.cpu()
         model = BlendGAN.assemble(base.generator, base.style_encoder, encoder.cpu())
         provenance = base.provenance | {
-            "psp": f"{len(natural)} pictures, {run.step} x {config.batch}, seed {config.seed}"
+            "psp": f"{len(natural)} pictures, {run.step} x {config.batch}, seed {config.seed}, "
+            f"compared by {criteria.in_words()}"
         }
         return blendgan_core.save(model, run.folder / "final.safetensors", provenance, carried)
 
@@ -97,8 +134,70 @@ def train_psp(config: PSPTrainingConfig) -> Path | None:
         step,
         lambda path: sample(base, encoder, natural, path),
         finish,
-        {"encoder": encoder, "generator": base.generator, "style encoder": base.style_encoder},
+        {"encoder": encoder, "generator": base.generator, "style encoder": base.style_encoder}
+        | criteria.networks(),
     )
+
+
+def check_flags(config: PSPTrainingConfig) -> None:
+    """Raise BlendGANError for flags that contradict each other, or name a file that is missing."""
+    for name in WEIGHTS:
+        if getattr(config, name) < 0:
+            raise BlendGANError(f"{flag(name)} is {getattr(config, name)}, expected 0 or more")
+    for given, missing in (("lpips", "alexnet"), ("alexnet", "lpips")):
+        if getattr(config, given) and not getattr(config, missing):
+            raise BlendGANError(
+                f"{flag(given)} needs {flag(missing)}: {FILES[missing]}; give both or neither"
+            )
+    if config.lpips and not config.perceptual_weight:
+        raise BlendGANError(
+            "--lpips has no effect when --perceptual-weight is 0; leave one of them out"
+        )
+    if config.identity and not config.identity_weight:
+        raise BlendGANError(
+            "--identity has no effect when --identity-weight is 0; leave one of them out"
+        )
+    if not config.identity and config.identity_weight != PSPTrainingConfig.identity_weight:
+        raise BlendGANError(
+            f"--identity-weight is {config.identity_weight}, but there is no --identity to weigh; "
+            "give both or neither"
+        )
+    sizes = (config.channels, config.blocks)
+    if config.trunk and sizes != (IR_SE50.channels, IR_SE50.blocks):
+        raise BlendGANError(
+            f"--trunk brings IR-SE50, with --channels {_words(IR_SE50.channels)} --blocks "
+            f"{_words(IR_SE50.blocks)}, but they are {_words(config.channels)} and "
+            f"{_words(config.blocks)}; leave these out, or --trunk"
+        )
+    for name, expected in FILES.items():
+        path = getattr(config, name)
+        known_later = path is None or path == DOWNLOAD or is_address(path)
+        if not known_later and not Path(path).is_file():
+            raise CheckpointError(
+                f"{flag(name)} {path} is no file that exists; expected {expected}"
+            )
+    for source in config.natural:
+        is_pattern = set("*{") & set(str(source))
+        if not (is_pattern or as_url(source) or source.exists()):
+            raise BlendGANError(f"--natural {source} does not exist; expected pictures of faces")
+
+
+def _words(numbers: tuple[int, ...]) -> str:
+    return " ".join(map(str, numbers))
+
+
+def load_criteria(config: PSPTrainingConfig, device: torch.device) -> Criteria:
+    """The networks of --lpips, --alexnet and --identity, where they are given."""
+    criteria = Criteria(
+        perceptual_weight=config.perceptual_weight,
+        identity_weight=config.identity_weight,
+        regularization_weight=config.regularization_weight,
+        lpips=load_lpips(config.lpips, config.alexnet) if config.lpips else None,
+        recognition=load_face_recognition(config.identity) if config.identity else None,
+    )
+    for network in criteria.networks().values():
+        network.to(device, memory_format=torch.channels_last)
+    return criteria
 
 
 def make_encoder(config: PSPTrainingConfig, base: BlendGAN) -> PSPEncoder:
@@ -112,47 +211,9 @@ def make_encoder(config: PSPTrainingConfig, base: BlendGAN) -> PSPEncoder:
     )
     encoder = PSPEncoder(sizes)
     encoder.latent_avg.copy_(base.generator.w_mean)
+    if config.trunk:
+        load_trunk_(encoder, config.trunk)
     return encoder
-
-
-def reconstruction_losses(
-    config: PSPTrainingConfig, base: BlendGAN, encoder: PSPEncoder, faces: Tensor
-) -> dict[str, Tensor]:
-    """faces: [N, 3, H, W] in [-1, 1] -> the weighted losses of rebuilding them at i = L."""
-    w_face = encoder(faces)
-    rebuilt = base.generator.synthesis(w_face, base.generator.synthesis.fixed_noise())
-    target = average_pool(faces, base.resolution)
-    deviation = (w_face - encoder.latent_avg).square().mean()
-    distance = perceptual_distance(base.style_encoder, rebuilt, target)
-    return {
-        "l2": F.mse_loss(rebuilt, target),
-        "perceptual": config.perceptual_weight * distance,
-        "deviation": config.regularization_weight * deviation,
-    }
-
-
-def perceptual_distance(style_encoder: StyleEncoder, images: Tensor, target: Tensor) -> Tensor:
-    """Mean squared distance of VGG features, each pixel's brought to length 1 (LPIPS without its
-    weights).
-
-    images, target: [N, 3, R, R] in [-1, 1] -> scalar.
-    """
-    distances = []
-    for a, b in zip(style_encoder.features(images), style_encoder.features(target), strict=True):
-        difference = F.normalize(a, dim=1) - F.normalize(b, dim=1)
-        distances.append(difference.square().sum(dim=1).mean())
-    return torch.stack(distances).mean()
-
-
-def latent_loss(base: BlendGAN, encoder: PSPEncoder, count: int) -> Tensor:
-    """Squared error of the latents of generated faces, in units of the latents' own variance."""
-    generator = base.generator
-    with torch.no_grad():
-        z = torch.randn(count, generator.config.z_dim).to(generator.w_mean)
-        w_face = generator.map_face(z)
-        faces = generator.synthesis(w_face, generator.synthesis.fixed_noise())
-        variance = (w_face - generator.w_mean).square().mean()
-    return F.mse_loss(encoder(faces), w_face) / variance
 
 
 @torch.no_grad()
@@ -164,7 +225,7 @@ def sample(base: BlendGAN, encoder: PSPEncoder, natural: ImageSet, path: Path) -
     for _ in range(4):
         faces = natural.batch(natural.draw(GRID_ROWS)).to(base.generator.w_mean)
         rebuilt = base.generator.synthesis(encoder(faces), base.generator.synthesis.fixed_noise())
-        columns += [average_pool(faces, base.resolution), rebuilt]
+        columns += [average_pool(image, compared_size(base)) for image in (faces, rebuilt)]
     encoder.train()
     write_sheet(path, columns)
 

@@ -6,6 +6,7 @@ seeded by (seed, step), so a run that was stopped, or killed, and resumed equals
 Of several processes the first one writes; the others compute their share of each step.
 """
 
+import hashlib
 import json
 import math
 import signal
@@ -84,6 +85,12 @@ class Run:
             )
         self.device = processes.join(config.device)
         self.samples = processes.samples_of(config.batch, accumulate)
+
+    def seed_weights(self) -> None:
+        """Seed torch for new weights, by no number that a user would give for a picture: a code of
+        the same stream as the mapping network's weights is one of its rows, and ruins the face."""
+        digest = hashlib.sha256(f"weights {self.config.seed}".encode()).digest()
+        torch.manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
     def draws(self) -> Draws:
         """The random numbers of this process's samples for the step that is due."""

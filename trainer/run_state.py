@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from blendgan_core.errors import BlendGANError
+from blendgan_core.files import put_in_place, reason
 from blendgan_core.pickles import DAMAGED
 
 
@@ -22,10 +23,7 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as file:
             torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())  # or a power cut could leave the new name with no content
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
+        put_in_place(temporary, path)
     except (OSError, RuntimeError) as error:  # torch.save hides an OSError behind its own
         temporary.unlink(missing_ok=True)
         kept = "The last good state is kept" if path.exists() else "No state was saved before"
@@ -55,23 +53,3 @@ def write_file(path: Path, content: bytes) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def reason(error: BaseException) -> str:
-    """Why a file could not be written, in a few words.
-
-    torch.save closes its archive after a failed write and raises anew; the cause comes first.
-    """
-    while error.__context__ is not None and not isinstance(error, OSError):
-        error = error.__context__
-    return getattr(error, "strerror", None) or (str(error) or repr(error)).splitlines()[0]
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # a folder cannot be opened there, and a rename needs no help
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -55,31 +55,22 @@ def measure(
     z_style = torch.cat([encoder(chunk) for chunk in paired.split(AT_ONCE)])
     w_face = generator.map_face(z, TRUNCATION)
     w = generator.blending(w_face, generator.map_style(z_style), indicator=0)
-    stylised, natural = _draw(generator, w), _draw(generator, w_face)
-    before = _draw(start, start.map_face(z, TRUNCATION))
+    stylised, natural = draw_pictures(generator, w), draw_pictures(generator, w_face)
+    before = draw_pictures(start, start.map_face(z, TRUNCATION))
     codes = torch.cat([encoder(chunk) for chunk in stylised.split(AT_ONCE)])
-    apart = _spread(before)
+    apart = spread(before)
     moved = (natural - before).square().mean().sqrt()
     return StyleFigures(
         code=(1 - F.cosine_similarity(codes, z_style)).mean().item(),
         gram=gram_distance(stylised, paired).item(),
         drift=(moved / (2**0.5 * apart)).item(),
-        spread=(_spread(stylised) / apart).item(),
+        spread=(spread(stylised) / apart).item(),
     )
 
 
 def gram_distance(images: Tensor, references: Tensor) -> Tensor:
     """Relative distance of Gram matrices in a random VGG. Both [N, 3, H, W] -> mean, scalar."""
-    judge = StyleEncoder(
-        StyleEncoderConfig(
-            image_size=min(256, images.shape[-1]),
-            vgg_width=JUDGE_WIDTH,
-            predictor_layers=1,
-            z_dim=1,
-        )
-    )
-    judge.random_vgg_(JUDGE_SEED)
-    judge.to(images)
+    judge = random_judge(images.shape[-1]).to(images)
     distances = []
     for pair in zip(images.split(AT_ONCE), references.split(AT_ONCE), strict=True):
         ours, theirs = (
@@ -91,12 +82,25 @@ def gram_distance(images: Tensor, references: Tensor) -> Tensor:
     return torch.cat(distances).mean()
 
 
-def _draw(generator: Generator, w: Tensor) -> Tensor:
+def random_judge(resolution: int) -> StyleEncoder:
+    """A random VGG that no training uses, always the same, for pictures of `resolution` pixels."""
+    sizes = StyleEncoderConfig(
+        image_size=min(256, resolution), vgg_width=JUDGE_WIDTH, predictor_layers=1, z_dim=1
+    )
+    with torch.random.fork_rng(devices=[]):  # a training goes on as if nothing had been measured
+        judge = StyleEncoder(sizes)
+    judge.random_vgg_(JUDGE_SEED)
+    return judge
+
+
+def draw_pictures(generator: Generator, w: Tensor) -> Tensor:
+    """Pictures with the noise that belongs to the weights. w: [N, L, W] -> [N, 3, R, R] in
+    [-1, 1]."""
     noise = generator.synthesis.fixed_noise()
     pictures = [generator.synthesis(chunk, noise) for chunk in w.split(AT_ONCE)]
     return torch.cat(pictures).clamp(-1, 1)
 
 
-def _spread(images: Tensor) -> Tensor:
-    """Standard deviation of a pixel over the pictures."""
+def spread(images: Tensor) -> Tensor:
+    """Standard deviation of a pixel over the pictures. [N, 3, H, W] -> scalar."""
     return (images - images.mean(dim=0)).square().mean().sqrt()

@@ -15,7 +15,7 @@ import blendgan_core
 from blendgan_core.blendgan import BlendGAN
 from blendgan_core.config import StyleEncoderConfig
 from blendgan_core.errors import BlendGANError
-from blendgan_core.layers import EqualLinear
+from blendgan_core.layers import EqualLinear, average_pool
 from blendgan_core.sheets import write_sheet
 from blendgan_core.style_encoder import StyleEncoder, load_pretrained_vgg_
 
@@ -23,6 +23,7 @@ from . import processes
 from .augment import random_affine
 from .cli import run_cli
 from .data import Feed, ImageSet
+from .embedding_figure import draw_embedding
 from .losses import nt_xent_loss
 from .run import Run, TrainingConfig
 
@@ -30,6 +31,7 @@ STATISTICS_PICTURES = 4096  # for the statistics of the Gram values and of the c
 RETRIEVAL_PICTURES = 512
 VGG_BATCH = 64  # pictures through VGG at once, to bound its memory
 RIDGE = 0.003  # of the largest variance; directions far below it hold noise, not style
+THUMBNAIL = 64  # pixels
 GRID_QUERIES, GRID_NEIGHBOURS = 8, 7
 
 
@@ -76,7 +78,7 @@ def train_style_encoder(config: StyleEncoderTrainingConfig) -> Path | None:
         )
     run = Run(config)
     device = run.device
-    torch.manual_seed(config.seed)
+    run.seed_weights()
     art = ImageSet(config.art, config.image_size, at_least=2)
     pictures_of = Feed(art, "art", config.batch, config.seed, run.samples)
     encoder = make_encoder(config, art).to(device, memory_format=torch.channels_last)
@@ -106,6 +108,7 @@ def train_style_encoder(config: StyleEncoderTrainingConfig) -> Path | None:
     def finish() -> Path:
         whiten_(encoder, encode_evenly(encoder, art, STATISTICS_PICTURES)[0])
         correct, chance = retrieval(encoder, art)
+        draw_map(encoder, art, run.folder / "embedding.png")
         provenance = {
             "kind": "style encoder",
             "art": f"{len(art)} pictures in {len(art.styles)} styles",
@@ -120,7 +123,14 @@ def train_style_encoder(config: StyleEncoderTrainingConfig) -> Path | None:
         return blendgan_core.save(model, run.folder / "final.safetensors", provenance)
 
     networks = {"VGG-19": encoder.vgg, "predictor": encoder.predictor, "projection head": head}
-    return run.loop(parts, step, lambda path: sample(encoder, art, path), finish, networks)
+    return run.loop(
+        parts,
+        step,
+        lambda path: sample(encoder, art, path),
+        finish,
+        networks,
+        lambda: {"metric_retrieval": retrieval(encoder, art)[0]},
+    )
 
 
 def make_encoder(config: StyleEncoderTrainingConfig, art: ImageSet) -> StyleEncoder:
@@ -208,6 +218,14 @@ def sample(encoder: StyleEncoder, art: ImageSet, path: Path) -> None:
     nearest = neighbours(z_style)[queries, :GRID_NEIGHBOURS]
     columns = [pictures[queries], *pictures[nearest].t()]
     write_sheet(path, [art.batch(column) for column in columns])
+
+
+def draw_map(encoder: StyleEncoder, art: ImageSet, path: Path) -> None:
+    """The pictures laid out by their codes (paper, figure 8)."""
+    z_style, pictures = encode_evenly(encoder, art, RETRIEVAL_PICTURES)
+    thumbnails = [average_pool(art.batch(part), THUMBNAIL) for part in pictures.split(VGG_BATCH)]
+    styles = [art.style_of[picture] for picture in pictures.tolist()]
+    draw_embedding(path, z_style, torch.cat(thumbnails), styles)
 
 
 if __name__ == "__main__":

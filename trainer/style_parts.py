@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, uniform_filter
 
-from trainer.texture import Field, Picture, luminance, smooth_noise
+from .texture import Field, Picture, luminance, smooth_noise
 
 
 def unit_of(image: NDArray) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.ndimage import map_coordinates
 from scipy.spatial import cKDTree
 
-from trainer.style_parts import (
+from .style_parts import (
     blur,
     contour_angle,
     contrast,
@@ -32,7 +32,7 @@ from trainer.style_parts import (
     two_tone,
     unit_of,
 )
-from trainer.texture import Picture, fractal_noise, luminance, smooth_noise, smoothstep
+from .texture import Picture, fractal_noise, luminance, smooth_noise, smoothstep
 
 Style = Callable[[Picture, np.random.Generator], Picture]
 

@@ -21,12 +21,13 @@ from PIL import Image
 from tqdm import tqdm
 
 from blendgan_core.errors import BlendGANError
-from trainer.cli import run_cli
-from trainer.portrait_attributes import PortraitAttributes, draw_attributes
-from trainer.portraits import render_portrait
-from trainer.run_state import write_file
-from trainer.styles import STYLES
-from trainer.texture import halve
+
+from .cli import run_cli
+from .portrait_attributes import PortraitAttributes, draw_attributes
+from .portraits import render_portrait
+from .run_state import write_file
+from .styles import STYLES
+from .texture import halve
 
 RECIPE = "recipe.json"  # what every picture of a folder has in common
 ATTRIBUTES = "attributes.jsonl"
