@@ -19,7 +19,7 @@ from .blendgan import PARTS, BlendGAN, require_parts
 from .config import GeneratorConfig, PSPConfig, StyleEncoderConfig
 from .contents import Contents
 from .errors import CheckpointError, short
-from .files import write_safetensors
+from .files import require_file, write_safetensors
 from .finite import warn_of_broken_weights
 from .hub import local_path
 from .precision import prepare_
@@ -35,6 +35,8 @@ CONFIGS = {
     "psp_encoder": PSPConfig,
 }
 MAPPED_AT_ONCE = 1 << 26  # bytes
+
+Header = tuple[dict[str, str], list[str]]  # of a safetensors file: its texts, its tensors' names
 
 
 def load(
@@ -62,48 +64,52 @@ def read(
     extras: also what only a training needs.
     """
     path = _existing(path)
-    if is_delta(path):
+    header = read_metadata(path) if is_safetensors(path) else None
+    if header is None:
+        contents = read_upstream(path)
+        require_parts(parts or (), contents.configs, path)
+    elif _is_delta(header):
         from .delta import read_delta  # it reads its base by this very function
 
         contents = read_delta(path, parts, extras)
-    elif is_safetensors(path):
-        contents = _read_ours(path, parts, extras)
     else:
-        contents = read_upstream(path)
-        require_parts(parts or (), contents.configs, path)
+        contents = _read_ours(path, header, parts, extras)
     warn_of_broken_weights(contents, path)
     return contents
 
 
-def _read_ours(path: Path, parts: Collection[str] | None, extras: bool) -> Contents:
-    header = read_header(path)
-    configs = {name: _config(path, name, sizes) for name, sizes in header["config"].items()}
+def _read_ours(path: Path, header: Header, parts: Collection[str] | None, extras: bool) -> Contents:
+    found = read_header(path, header)
+    configs = {name: _config(path, name, sizes) for name, sizes in found["config"].items()}
     if parts is not None:
         require_parts(parts, configs, path)
         configs = {name: configs[name] for name in parts}
     states = {
         prefix: read_tensors(path, prefix, keys)
-        for prefix, keys in header["keys"].items()
-        if prefix in configs or (extras and prefix not in header["config"])
+        for prefix, keys in found["keys"].items()
+        if prefix in configs or (extras and prefix not in found["config"])
     }
     return Contents(
         kind="BlendGAN checkpoint",
         configs=configs,
         states={name: states.pop(name, {}) for name in configs},
         extras=states,
-        provenance=header["provenance"],
-        knows_styles=header["knows_styles"],
+        provenance=found["provenance"],
+        knows_styles=found["knows_styles"],
     )
 
 
 def found_parts(path: str | os.PathLike) -> list[str]:
     """The names of the parts in a file, for ours without reading them."""
     path = _existing(path)
-    if is_delta(path):
+    if not is_safetensors(path):
+        return list(read(path).configs)
+    header = read_metadata(path)
+    if _is_delta(header):
         from .delta import find_base
 
         return found_parts(find_base(path))
-    return list(read_header(path)["config"] if is_safetensors(path) else read(path).configs)
+    return list(read_header(path, header)["config"])
 
 
 def build(
@@ -176,12 +182,7 @@ def is_safetensors(path: Path) -> bool:
     return len(start) == 9 and start[8:] == b"{"
 
 
-def is_delta(path: Path) -> bool:
-    """Whether the file holds only what a fine-tune changed."""
-    return is_safetensors(path) and read_metadata(path)[0].get("format") == DELTA_FORMAT
-
-
-def read_metadata(path: Path) -> tuple[dict[str, str], list[str]]:
+def read_metadata(path: Path) -> Header:
     """The texts in the header of any safetensors file, and the names of its tensors."""
     try:
         with safe_open(path, framework="pt") as file:
@@ -192,11 +193,13 @@ def read_metadata(path: Path) -> tuple[dict[str, str], list[str]]:
         ) from error
 
 
-def read_header(path: str | os.PathLike) -> dict:
-    """The header of one of our files: `config` by part, `provenance`, `knows_styles`, and `keys`
-    by prefix."""
-    path = _existing(path)
-    metadata, keys = read_metadata(path)
+def read_header(path: Path, header: Header | None = None) -> dict:
+    """What one of our files says of itself: `config` by part, `provenance`, `knows_styles`, and
+    `keys` by prefix.
+
+    header: of `read_metadata`, where the file was asked already.
+    """
+    metadata, keys = header or read_metadata(path)
     if metadata.get("format") != FORMAT:
         raise CheckpointError(
             f"{path} is a safetensors file, but not a BlendGAN checkpoint: its header says format "
@@ -229,6 +232,11 @@ def read_header(path: str | os.PathLike) -> dict:
     }
 
 
+def _is_delta(header: Header) -> bool:
+    """Whether the file holds only what a fine-tune changed."""
+    return header[0].get("format") == DELTA_FORMAT
+
+
 def read_tensors(path: Path, prefix: str, keys: list[str]) -> dict[str, Tensor]:
     """The tensors of one part, without their prefix, in memory of their own.
 
@@ -238,9 +246,9 @@ def read_tensors(path: Path, prefix: str, keys: list[str]) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     file, mapped = None, 0
     for key in keys:
-        if file is None or mapped > MAPPED_AT_ONCE:
-            file, mapped = safe_open(path, framework="pt"), 0
         try:
+            if file is None or mapped > MAPPED_AT_ONCE:
+                file, mapped = safe_open(path, framework="pt"), 0
             tensor = file.get_tensor(key)
             # convolutions' weights as `prepare_` wants them, so that it needs no second copy
             layout = torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
@@ -257,10 +265,7 @@ def read_tensors(path: Path, prefix: str, keys: list[str]) -> dict[str, Tensor]:
 def _existing(path: str | os.PathLike) -> Path:
     """The file itself, or what an hf:// address names once it is downloaded."""
     path = local_path(path)
-    if path.is_dir():
-        raise CheckpointError(f"{path} is a folder, expected a checkpoint file")
-    if not path.exists():
-        raise CheckpointError(f"{path} does not exist; expected a checkpoint file")
+    require_file(path)
     return path
 
 

@@ -1,11 +1,12 @@
-"""Writing checkpoint files: they appear only when they are whole, and need no second copy of the
-weights in memory."""
+"""Checkpoint files on the disk: what can be read at all, and files that appear only when they are
+whole, written without a second copy of the weights in memory."""
 
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 
 import torch
 from torch import Tensor
@@ -26,6 +27,21 @@ SAFETENSORS_DTYPES = {
 }
 
 
+def require_file(path: Path) -> None:
+    """Raise CheckpointError unless this is a file that may be read."""
+    try:
+        mode = path.stat().st_mode
+        if S_ISREG(mode):
+            with open(path, "rb"):
+                return
+        found = "is a folder" if S_ISDIR(mode) else "is a device or a pipe"
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last for a null in its name
+        found = "does not exist"
+    except OSError as error:
+        found = f"cannot be read ({reason(error)})"
+    raise CheckpointError(f"{path} {found}; expected a checkpoint file")
+
+
 @contextmanager
 def appearing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` to write to, which becomes `path` if nothing is raised.
@@ -33,20 +49,43 @@ def appearing(path: Path) -> Iterator[Path]:
     Folders are made if need be. Raises CheckpointError where the disk is full or may not be written
     to; whatever is raised, nothing stays behind.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        os.replace(temporary, path)
+        put_in_place(temporary, path)
     except (OSError, RuntimeError) as error:  # torch.save raises the latter on a full disk
-        reason = getattr(error, "strerror", None) or (str(error) or repr(error)).splitlines()[0]
         raise CheckpointError(
-            f"{path} could not be written ({reason}); choose a folder that you may write to, on a "
-            "disk with space left"
+            f"{path} could not be written ({reason(error)}); choose a folder that you may write "
+            "to, on a disk with space left"
         ) from error
     finally:
-        if path.parent.is_dir():
-            temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # such as a folder that could not be made
+            temporary.unlink()
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Rename a written file of the same folder to `path`, so that after a power cut at any moment
+    `path` is what it was before or the whole new file. Raises OSError."""
+    with open(temporary, "r+b") as file:
+        os.fsync(file.fileno())  # or the new name could be left with no content
+    os.replace(temporary, path)
+    with suppress(OSError):  # Windows and some network drives cannot; the file is there anyway
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def reason(error: BaseException) -> str:
+    """Why a file could not be read or written, in a few words.
+
+    torch.save closes its archive after a failed write and raises anew; the cause comes first.
+    """
+    while error.__context__ is not None and not isinstance(error, OSError):
+        error = error.__context__
+    return getattr(error, "strerror", None) or (str(error) or repr(error)).splitlines()[0]
 
 
 def write_safetensors(

@@ -21,9 +21,10 @@ def warn_of_broken_weights(contents: Contents, path: str | os.PathLike) -> None:
         if not is_finite(tensor)
     ]
     if broken:
-        others = f" and {len(broken) - 1} other tensors" if len(broken) > 1 else ""
+        others = len(broken) - 1
+        also = f" and {others} other tensor{'s' if others > 1 else ''}" if others else ""
         logger.warning(
-            f"{path} holds NaN or infinite weights in {broken[0]}{others}: its pictures will be "
+            f"{path} holds NaN or infinite weights in {broken[0]}{also}: its pictures will be "
             "broken; fetch the file again, or go back to an earlier checkpoint of the training"
         )
 

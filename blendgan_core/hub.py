@@ -99,13 +99,15 @@ def download(address: HubAddress, on_progress: OnProgress | None = None) -> Path
 
 
 def cached_path(address: str) -> Path | None:
-    """Where huggingface_hub's cache holds the file of an hf:// address; never downloads."""
+    """Where huggingface_hub's cache holds the file of an hf:// address, None if it does not or if
+    the address is malformed; never downloads."""
     try:
         from huggingface_hub import try_to_load_from_cache
-    except ImportError:
+
+        wanted = parse_address(address)
+        found = try_to_load_from_cache(wanted.repo, wanted.filename, revision=wanted.revision)
+    except (ImportError, ValueError):  # the latter of parse_address or of huggingface_hub's check
         return None
-    wanted = parse_address(address)
-    found = try_to_load_from_cache(wanted.repo, wanted.filename, revision=wanted.revision)
     return Path(found) if isinstance(found, str) else None
 
 
@@ -173,7 +175,7 @@ def explain(
             f"({cache}); run the same again when there is one"
         )
     else:
-        text = f"the connection broke ({_reason(error)}); run the same again{_kept(cache, address)}"
+        text = f"the connection broke ({_reason(error)}); run the same again"
     return CheckpointError(f"{subject}: {text}")
 
 
@@ -215,15 +217,6 @@ def _what_there_is(address: HubAddress) -> str:
         return "it has no .safetensors file at all"
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
     return f"it has {', '.join(names[:LISTED])}{more}"
-
-
-def _kept(cache: Path, address: HubAddress | None) -> str:
-    """Says so if a part stays for the next run; the newest huggingface_hub keeps none."""
-    if address is None:
-        return ""
-    blobs = cache / f"models--{address.repo.replace('/', '--')}" / "blobs"
-    size = max((part.stat().st_size for part in blobs.glob("*.incomplete")), default=0)
-    return f", which continues after the {size / 1e6:.1f} MB that are here" if size else ""
 
 
 def _bar_that_tells(on_progress: OnProgress) -> type:

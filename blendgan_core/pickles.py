@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError
 
 from .errors import CheckpointError
+from .files import require_file
 from .pickle_scan import check_legacy, check_tensors, check_zip
 
 # all that torch.load was seen to raise on files cut off, with flipped bytes, or of another format
@@ -41,10 +42,10 @@ def read_pickle(path: Path) -> dict:
     """The dictionary in a file that torch.save wrote: tensors and plain values, nothing else.
 
     argparse.Namespace, a bag of plain values that pSp files carry, is the one class that is let in.
-    Raises CheckpointError if the file is missing, damaged, no checkpoint, or holds other objects.
+    Raises CheckpointError if the file is missing, may not be read, is damaged, is no checkpoint, or
+    holds other objects.
     """
-    if not path.is_file():
-        raise CheckpointError(f"{path} does not exist; expected a checkpoint file")
+    require_file(path)
     try:
         is_zip = zipfile.is_zipfile(path)
         (check_zip if is_zip else check_legacy)(path)
