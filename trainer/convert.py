@@ -145,8 +145,8 @@ def _write_official(merged: Contents, out: Path, dtype: torch.dtype | None) -> N
         if isinstance(state, dict):
             for key, value in state.items():
                 state[key] = value.to(stored_dtype(value, dtype)).contiguous()
-    with appearing(out) as temporary:
-        torch.save(data, temporary)
+    with appearing(out) as temporary, open(temporary, "wb") as file:
+        torch.save(data, file)  # given a path, it would hide why a disk refused
     if names := left_out(merged):
         print(f"left out, since the official layout has no place for it: {', '.join(names)}")
 

@@ -32,7 +32,7 @@ from .data import Feed, ImageSet, random_flip
 from .draws import Draws
 from .finetune_fast import FastFinetune, trained_weights
 from .gan import load_discriminators_, load_stylizer, sample, training_parts
-from .picture_sources import find_pictures
+from .picture_sources import open_source
 from .run import Run, TrainingConfig
 from .style_distance import measure
 
@@ -93,7 +93,7 @@ def finetune(config: FinetuneConfig) -> Path | None:
     run = Run(config, config.accumulate)
     # a wrong path is told before the model is loaded
     for source in config.ref:
-        find_pictures(source)
+        open_source(source)
     base = load_stylizer(config.checkpoint)
     if config.delta:
         check_delta_is_small(config, base)

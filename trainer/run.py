@@ -1,8 +1,9 @@
 """What every training shares: its flags, its run folder, its loop, exact resume.
 
-A run folder holds config.json, log.jsonl (one object a line), losses.png, alpha.png, samples/*.png,
-events/ (for TensorBoard), state/ (all that resume needs) and final.safetensors. Every step is
-seeded by (seed, step), so a run that was stopped, or killed, and resumed equals one that was not.
+A run folder holds config.json, log.jsonl (one object a line), losses.png, metrics.png, alpha.png,
+samples/*.png, events/ (for TensorBoard), state/ (all that resume needs) and final.safetensors. Each
+step's random numbers are functions of (seed, step), so a run that was stopped, or killed, and
+resumed equals one that was not.
 Of several processes the first one writes; the others compute their share of each step.
 """
 
@@ -21,12 +22,13 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from blendgan_core.errors import BlendGANError
+from blendgan_core.files import reason
 
 from . import processes
 from .draws import Draws
 from .dry_run import Stateful, dry_run
 from .run_log import RunLog
-from .run_state import load_state, reason, save_state, write_file
+from .run_state import load_state, save_state, write_file
 
 Value = float | list[float]
 

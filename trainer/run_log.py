@@ -32,7 +32,7 @@ class RunLog:
                 self._events.add_scalar(name, number, row["step"])
 
     def plot(self) -> None:
-        """Draw losses.png and, where alpha is trained, alpha.png."""
+        """Draw losses.png and, where there are such values, metrics.png and alpha.png."""
         plot_run(read_rows(self.file), self.folder)
 
     def add_grid(self, grid: Path, step: int) -> None:
