@@ -125,31 +125,6 @@ def upsample(x: Tensor) -> Tensor:
     return F.conv_transpose2d(x, kernel, stride=2, padding=1, groups=x.shape[1])
 
 
-def upsampling_phases(like: Tensor) -> Tensor:
-    """The matrix that turns a 3x3 kernel into the four 3x3 kernels of an upsampling convolution.
-
-    A transposed convolution of stride 2 followed by the FIR filter is one 6x6 kernel over a grid
-    with zeros between the pixels. Each of the 2x2 output phases sees only a 3x3 part of it. -> [9,
-    36] on the device and in the dtype of `like`: rows (tap y, tap x) of the given kernel, columns
-    (phase y, phase x, tap y, tap x).
-    """
-    phase = torch.zeros(2, 3, 3)  # (phase, tap of the result, tap of the given kernel)
-    for given in range(3):
-        for index, value in enumerate(FIR):
-            position = given + 3 - index  # 0..5 in the six-tap kernel
-            phase[position % 2, 2 - position // 2, given] = 2 * value / sum(FIR)
-    return torch.einsum("pja,qlb->abpqjl", phase, phase).reshape(9, 36).to(like)
-
-
-def phase_weights(weight: Tensor) -> Tensor:
-    """The upsampling convolution's kernels: [C', C, 3, 3] -> [4 C', C, 3, 3], in pixel shuffle's
-    order."""
-    c_out, c_in = weight.shape[:2]
-    phases = weight.reshape(c_out, c_in, 9) @ upsampling_phases(like=weight)  # [C', C, 36]
-    phases = phases.view(c_out, c_in, 4, 3, 3).transpose(1, 2)  # [C', 4, C, 3, 3]
-    return phases.reshape(4 * c_out, c_in, 3, 3)
-
-
 def transposed_conv(x: Tensor, weight: Tensor) -> Tensor:
     """Transposed convolution of stride 2. x: [N, C, h, w]; weight: [C', C, 3, 3] -> [N, C', 2h + 1,
     2w + 1].
@@ -170,26 +145,10 @@ def transposed_conv(x: Tensor, weight: Tensor) -> Tensor:
     return out
 
 
-def upsample_in_phases(x: Tensor, weight: Tensor) -> Tensor:
-    """`upsampling_conv` by one plain convolution into four phases, which a pixel shuffle
-    interleaves."""
-    return F.pixel_shuffle(F.conv2d(x, phase_weights(weight), padding=1), 2)
-
-
-def upsample_transposed(x: Tensor, weight: Tensor) -> Tensor:
-    """`upsampling_conv` as it is defined, by two convolutions with less to compute."""
-    return fir_filter(transposed_conv(x, weight), padding=(1, 1), gain=4.0)
-
-
 def upsampling_conv(x: Tensor, weight: Tensor) -> Tensor:
     """Transposed convolution of stride 2, then the FIR filter. x: [N, C, H, W]; weight: [C', C, 3,
-    3] -> [N, C', 2H, 2W].
-
-    In phases with gradients on a CPU, where plain convolutions have the faster backward pass.
-    """
-    if torch.is_grad_enabled() and x.device.type == "cpu":
-        return upsample_in_phases(x, weight)
-    return upsample_transposed(x, weight)
+    3] -> [N, C', 2H, 2W]."""
+    return fir_filter(transposed_conv(x, weight), padding=(1, 1), gain=4.0)
 
 
 class ModulatedConv2d(nn.Module):

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 def upfirdn(x: Tensor, up: int, padding: tuple[int, int], gain: float) -> Tensor:
     """Zero-stuff, pad and filter, written with reshapes (StyleGAN2's upfirdn2d, down = 1)."""
-    taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=x.dtype)
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=x.dtype, device=x.device)
     kernel = torch.outer(taps, taps) / 64 * gain
     n, c, h, w = x.shape
     stuffed = x.new_zeros(n, c, h, up, w, up)
@@ -62,3 +62,29 @@ def synthesis(network: nn.Module, w: Tensor, noise: list[Tensor]) -> Tensor:
             rgb = convolve(to_rgb, x, w[:, i + 1]) + to_rgb.bias[:, None, None]
             picture = rgb if i == 0 else rgb + upfirdn(picture, up=2, padding=(2, 1), gain=4)
     return picture
+
+
+def discriminator(network: nn.Module, images: Tensor) -> Tensor:
+    """StyleGAN2's residual discriminator, every layer written out. images: [N, 3, R, R] -> logits
+    [N, 1]; 4 divides N, or N < 4."""
+
+    def convolve(layer: nn.Module, x: Tensor) -> Tensor:
+        return F.conv2d(x, layer.weight * layer.scale, stride=layer.stride, padding=layer.padding)
+
+    def activated(layer: nn.Module, x: Tensor) -> Tensor:
+        return F.leaky_relu(convolve(layer, x) + layer.bias[:, None, None], 0.2) * 2**0.5
+
+    trunk = network.trunk
+    x = activated(trunk.from_rgb, images)
+    for block in trunk.blocks:
+        out = upfirdn(activated(block.conv1, x), up=1, padding=(2, 2), gain=1)
+        out = activated(block.conv2, out)
+        skip = upfirdn(x, up=1, padding=(1, 1), gain=1)
+        x = (out + F.conv2d(skip, block.skip.weight * block.skip.scale, stride=2)) / 2**0.5
+    n, c, h, w = x.shape
+    group = min(n, 4)
+    variance = x.view(group, -1, c, h, w).var(dim=0, unbiased=False)  # over the pictures of a group
+    stddev = torch.sqrt(variance + 1e-8).mean(dim=(1, 2, 3))  # [N / group]
+    x = torch.cat([x, stddev.repeat(group).view(n, 1, 1, 1).expand(n, 1, h, w)], dim=1)
+    x = activated(trunk.final_conv, x)
+    return network.out(network.hidden(x.flatten(1)))

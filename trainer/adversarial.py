@@ -1,6 +1,6 @@
 """The adversarial game of BlendGAN: one generator, three discriminators (paper, section 3.4)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Literal
@@ -216,12 +216,14 @@ class Adversaries(nn.Module):
         self,
         optimizer: torch.optim.Optimizer,
         parts: Sequence["Part"],
-        losses_of: Callable[["Part"], dict[str, Tensor]],
+        losses_of: Callable[["Part"], Iterable[dict[str, Tensor]]],
         weight: float = 1.0,
         may_skip: bool = False,
     ) -> dict[str, Tensor]:
         """One step of an optimiser down the sum of some losses, times `weight` -> their means.
 
+        losses_of: yields losses by name, a group at a time; each group's backward pass is done
+        before the next one is computed, so that the activations of only one are kept.
         may_skip: where a loss is not finite, change nothing and return no means.
         """
         trains_generator = optimizer is self.g_optimizer
@@ -231,10 +233,10 @@ class Adversaries(nn.Module):
         optimizer.zero_grad(set_to_none=True)
         means: dict[str, Tensor] = {}
         for part in parts:
-            losses = losses_of(part)
-            (sum(losses.values()) * (weight / len(parts))).backward()
-            for name, loss in losses.items():
-                means[name] = means.get(name, 0) + loss.detach() / len(parts)
+            for losses in losses_of(part):
+                (sum(losses.values()) * (weight / len(parts))).backward()
+                for name, loss in losses.items():
+                    means[name] = means.get(name, 0) + loss.detach() / len(parts)
         weights = [p for group in optimizer.param_groups for p in group["params"]]
         processes.average_gradients_(weights)
         if may_skip and not processes.mean(sum(means.values())).isfinite():
@@ -269,35 +271,37 @@ class Adversaries(nn.Module):
         """Logits [N, 1] of a discriminator, which sees augmented pictures only."""
         return getattr(self, name)(self.augmentations[name](images, draws), *z_style)
 
-    def _discriminator_losses(self, part: "Part") -> dict[str, Tensor]:
+    def _discriminator_losses(self, part: "Part") -> Iterator[dict[str, Tensor]]:
         draws = part.draws
         with torch.no_grad():
             w_face = self.draw_faces(draws)
-            fake_natural = self._synthesize(w_face, draws)
-        real = self._judge("d_face", part.natural, draws)
-        self._signs["d_face"].append(real.detach().sign().mean())
-        losses = {"d_face": d_logistic_loss(real, self._judge("d_face", fake_natural, draws))}
+            fake = self._synthesize(w_face, draws)
+        real = self._judge_real("d_face", part.natural, draws)
+        yield {"d_face": d_logistic_loss(real, self._judge("d_face", fake, draws))}
         if part.z_style is None:
-            return losses
+            return
         with torch.no_grad():
-            fake_art = self._synthesize(self._stylize(w_face, part.z_style), draws)
-        real = self._judge("d_style", part.art, draws)
-        self._signs["d_style"].append(real.detach().sign().mean())
-        losses["d_style"] = d_logistic_loss(real, self._judge("d_style", fake_art, draws))
+            fake = self._synthesize(self._stylize(w_face, part.z_style), draws)
+        real = self._judge_real("d_style", part.art, draws)
+        yield {"d_style": d_logistic_loss(real, self._judge("d_style", fake, draws))}
         taken_for_fake = {
-            "queued": (fake_art, part.z_negative),
-            "paired": (fake_art, part.z_style),
+            "queued": (fake, part.z_negative),
+            "paired": (fake, part.z_style),
             "mismatched": (part.art, part.z_negative),
         }
-        real = self._judge("d_style_latent", part.art, draws, part.z_style)
-        self._signs["d_style_latent"].append(real.detach().sign().mean())
+        real = self._judge_real("d_style_latent", part.art, draws, part.z_style)
         shares = []
         for name in self.settings.negatives:
             images, code = taken_for_fake[name]
-            fake = self._judge("d_style_latent", images, draws, code)
-            shares.append(d_logistic_loss(real, fake))
-        losses["d_style_latent"] = torch.stack(shares).mean()
-        return losses
+            logits = self._judge("d_style_latent", images, draws, code)
+            shares.append(d_logistic_loss(real, logits))
+        yield {"d_style_latent": torch.stack(shares).mean()}
+
+    def _judge_real(self, name: str, images: Tensor, draws: Draws, *z_style: Tensor) -> Tensor:
+        """Logits [N, 1] of real pictures, whose signs ADA looks at."""
+        logits = self._judge(name, images, draws, *z_style)
+        self._signs[name].append(logits.detach().sign().mean())
+        return logits
 
     def _observe_signs(self) -> None:
         """Tell the augmentations how sure the discriminators are of real pictures."""
@@ -306,31 +310,28 @@ class Adversaries(nn.Module):
             self.augmentations[name].observe_(mean, self.settings.batch)
             signs.clear()
 
-    def _r1_penalties(self, part: "Part") -> dict[str, Tensor]:
+    def _r1_penalties(self, part: "Part") -> Iterator[dict[str, Tensor]]:
         """R1 at the pictures as the discriminators see them, augmented."""
 
         def penalty(name: str, images: Tensor, *z_style: Tensor) -> Tensor:
             seen = self.augmentations[name](images, part.draws).detach().requires_grad_()
             return r1_penalty(seen, getattr(self, name)(seen, *z_style))
 
-        penalties = {"r1_face": penalty("d_face", part.natural)}
+        yield {"r1_face": penalty("d_face", part.natural)}
         if part.z_style is not None:
-            penalties["r1_style"] = penalty("d_style", part.art)
-            penalties["r1_style_latent"] = penalty("d_style_latent", part.art, part.z_style)
-        return penalties
+            yield {"r1_style": penalty("d_style", part.art)}
+            yield {"r1_style_latent": penalty("d_style_latent", part.art, part.z_style)}
 
-    def _generator_losses(self, part: "Part") -> dict[str, Tensor]:
+    def _generator_losses(self, part: "Part") -> Iterator[dict[str, Tensor]]:
         draws = part.draws
-        w_face = self.draw_faces(draws)
-        fake = self._synthesize(w_face, draws)
-        losses = {"g_face": g_logistic_loss(self._judge("d_face", fake, draws))}
+        fake = self._synthesize(self.draw_faces(draws), draws)
+        yield {"g_face": g_logistic_loss(self._judge("d_face", fake, draws))}
         if part.z_style is not None:
-            fake = self._synthesize(self._stylize(w_face, part.z_style), draws)
-            logits = self._judge("d_style", fake, draws)
-            losses["g_style"] = g_logistic_loss(logits)
-            logits = self._judge("d_style_latent", fake, draws, part.z_style)
-            losses["g_style_latent"] = g_logistic_loss(logits)
-        return losses
+            w = self._stylize(self.draw_faces(draws), part.z_style)
+            fake = self._synthesize(w, draws)
+            style = self._judge("d_style", fake, draws)
+            latent = self._judge("d_style_latent", fake, draws, part.z_style)
+            yield {"g_style": g_logistic_loss(style), "g_style_latent": g_logistic_loss(latent)}
 
     def _path_length_step(self, parts: Sequence["Part"]) -> dict[str, Tensor]:
         """Path length of half of the pictures, on the blended w: i = L and i = 0 in turn, each with
@@ -339,7 +340,7 @@ class Adversaries(nn.Module):
         turn = int(self.steps_done) // settings.path_length_every % 2 if self.style_encoder else 0
         measured = []
 
-        def penalty(part: Part) -> dict[str, Tensor]:
+        def penalty(part: Part) -> Iterator[dict[str, Tensor]]:
             half = slice(max(1, len(part.natural) // 2))
             draws = part.draws.part(half)
             w = self.draw_faces(draws)
@@ -347,7 +348,7 @@ class Adversaries(nn.Module):
                 w = self._stylize(w, part.z_style[half])
             lengths = path_lengths(self._synthesize(w, draws), w, draws)
             measured.append(lengths.detach().mean())
-            return {"path_length": (lengths - self.path_length_means[turn]).square().mean()}
+            yield {"path_length": (lengths - self.path_length_means[turn]).square().mean()}
 
         weight = settings.path_length_weight * settings.path_length_every
         if not self._optimize(self.g_optimizer, parts, penalty, weight, may_skip=True):

@@ -6,21 +6,26 @@ Weights are random. Nothing is compiled; it runs wherever PyTorch has a CUDA, RO
 """
 
 import argparse
+import math
 import statistics
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from blendgan_core import BlendGAN, BlendGANError, layers
+from blendgan_core import BlendGAN, BlendGANError
 from blendgan_core.devices import choose_device
 from blendgan_core.precision import PRECISIONS
+from trainer.adversarial import AdversarialConfig, Adversaries
+from trainer.draws import Draws
 
 from .. import oracles
 from ..golden_weights import relative_error
 from .networks import prepared, random_model, random_picture
 from .timing import seconds
+
+R1_EVERY = 16  # steps: a cycle of lazy penalties
 
 
 def main() -> None:
@@ -36,7 +41,7 @@ def main() -> None:
     with torch.inference_mode():
         measure_synthesis(device, options.runs)
         measure_pipeline(device, options.runs)
-    measure_upsampling_with_gradients(device, options.runs)
+    measure_training(device)
 
 
 def measure_synthesis(device: torch.device, runs: int) -> None:
@@ -75,24 +80,48 @@ def measure_pipeline(device: torch.device, runs: int) -> None:
         del model
 
 
-def measure_upsampling_with_gradients(device: torch.device, runs: int) -> None:
-    """Which of the two formulations `layers.upsampling_conv` should take in a training here."""
-    for size, channels in ((16, 512), (64, 512), (256, 128)):
-        x = torch.randn(4, channels, size, size, device=device)
-        x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
-        weight = torch.randn(channels, channels, 3, 3, device=device, requires_grad=True)
-
-        def backward(formulation: Callable[[Tensor, Tensor], Tensor], x=x, weight=weight) -> None:
-            formulation(x, weight).square().mean().backward()
-
-        times = [
-            median_seconds(lambda f=f, b=backward: b(f), device, runs)
-            for f in (layers.upsample_in_phases, layers.upsample_transposed)
-        ]
+def measure_training(device: torch.device) -> None:
+    """The paper's game with all three discriminators, and its one-shot step."""
+    for resolution in (256, 1024):
+        for precision in PRECISIONS:
+            each, memory = step_cost(device, resolution, 8, precision)
+            print(
+                f"GAN step at {resolution} px, batch 8, {precision}: {1000 * each:.0f} ms, "
+                f"{8 / each:.1f} images/s, {memory}"
+            )
+    for precision in PRECISIONS:
+        each, memory = step_cost(device, 1024, 1, precision, negatives=("queued", "paired"))
         print(
-            f"upsampling convolution to {2 * size} px, {channels} channels, forward and backward: "
-            f"in phases {1000 * times[0]:.2f} ms, transposed {1000 * times[1]:.2f} ms"
+            f"one-shot step at 1024 px, batch 1, {precision}: {1000 * each:.0f} ms, 1000 steps in "
+            f"{1000 * each / 60:.1f} minutes, {memory}"
         )
+
+
+def step_cost(
+    device: torch.device, resolution: int, batch: int, precision: str, **flags
+) -> tuple[float, str]:
+    """(the mean seconds of the 16 steps between two R1 penalties, peak memory), or NaN where the
+    memory does not suffice."""
+    config = AdversarialConfig(
+        out=Path("unused"), steps=1, batch=batch, precision=precision, **flags
+    )
+    model = random_model(resolution, "generator", "style_encoder")
+    pictures = torch.rand(batch, 3, resolution, resolution, device=device) * 2 - 1
+    pictures = pictures.contiguous(memory_format=torch.channels_last)
+    numbers = torch.arange(batch, device=device)
+    reset_peak(device)
+    try:
+        game = Adversaries(config, model.generator, model.style_encoder, device)
+
+        def steps() -> None:
+            for number in range(R1_EVERY):
+                game.step(pictures, Draws(0, number, range(batch), device), pictures, numbers)
+            synchronize(device)
+
+        steps()
+        return seconds(steps) / R1_EVERY, peak(device)
+    except torch.OutOfMemoryError:
+        return math.nan, f"out of memory; {peak(device)}"
 
 
 def median_seconds(action: Callable[[], object], device: torch.device, runs: int) -> float:
