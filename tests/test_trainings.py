@@ -223,6 +223,9 @@ def test_finetune_writes_a_checkpoint_for_the_loader(faces, chain, tmp_path, mon
     [
         ({"style_encoder": None}, "--art needs --style-encoder"),
         ({"natural": (Path("nowhere"),)}, "nowhere does not exist"),
+        ({"init": Path("nowhere.pt")}, "--init nowhere.pt is no file that exists"),
+        ({"style_encoder": Path("gone.pt")}, "--style-encoder gone.pt is no file that exists"),
+        ({"accumulate": 3}, "--batch is 2, all processes together, and does not divide among"),
         ({"steps": 0}, "--steps is 0"),
         ({"r1_every": 0}, "--r1-every is 0"),
         ({"natural": ()}, "no folder of pictures was given"),

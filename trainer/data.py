@@ -134,9 +134,7 @@ class Feed:
     processes of a distributed run draw the same indices, and each decodes those of its samples.
     """
 
-    def __init__(
-        self, images: ImageSet, name: str, batch: int, seed: int, samples: Sequence[int]
-    ):
+    def __init__(self, images: ImageSet, name: str, batch: int, seed: int, samples: Sequence[int]):
         """name: sets the draws of one training apart; batch: pictures a step, of all processes;
         samples: the numbers, within the batch, of those that are wanted here."""
         self.images = images

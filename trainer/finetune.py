@@ -33,7 +33,7 @@ from .draws import Draws
 from .finetune_fast import FastFinetune, trained_weights
 from .gan import load_discriminators_, load_stylizer, sample, training_parts
 from .picture_sources import open_source
-from .run import Run, TrainingConfig
+from .run import Run, TrainingConfig, require_files
 from .style_distance import measure
 
 DEFAULTS = {
@@ -87,6 +87,7 @@ def finetune(config: FinetuneConfig) -> Path | None:
     after a dry run."""
     began = time.perf_counter()
     config = settle(config)
+    require_files(config, {"checkpoint": "a checkpoint that stylises"})
     listed = models_folder() / f"{config.name}.safetensors"
     if listed.exists() and not (config.resume or config.dry_run):
         raise BlendGANError(f"{listed} exists already; choose another --name")

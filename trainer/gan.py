@@ -21,11 +21,16 @@ from blendgan_core.style_encoder import StyleEncoder
 from .adversarial import AdversarialConfig, Adversaries
 from .cli import run_cli
 from .data import Feed, ImageSet, random_flip
+from .draws import FIXED_SEED
 from .progress import measure_progress
-from .run import Run, flag
+from .run import Run, flag, require_files
 
 GRID_ROWS = 8
 STORED_CODES = 1024
+FILES = {
+    "init": "a checkpoint with a generator to start from",
+    "style_encoder": "a checkpoint of trainer.style_encoder",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +80,7 @@ def train_gan(config: GanConfig) -> Path | None:
         )
     if config.style_encoder and not config.art:
         raise BlendGANError("--style-encoder is of use with --art only; give both or neither")
+    require_files(config, FILES)
     run = Run(config, config.accumulate)
     run.seed_weights()
     generator = make_generator(config)
@@ -222,7 +228,7 @@ def training_parts(game: Adversaries) -> dict[str, dict[str, torch.Tensor]]:
 @torch.no_grad()
 def sample(game: Adversaries, art: ImageSet | None, path: Path) -> None:
     """Natural only: a grid of faces. With art: natural, i = 6, i = 3, i = 0 and the reference."""
-    torch.manual_seed(0)
+    torch.manual_seed(FIXED_SEED)
     generator = game.average
     noise = generator.synthesis.fixed_noise()
     if art is None:

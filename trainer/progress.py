@@ -12,9 +12,9 @@ from blendgan_core.layers import average_pool
 from blendgan_core.style_encoder import StyleEncoder
 
 from .data import ImageSet
+from .draws import FIXED_SEED
 from .style_distance import AT_ONCE, draw_pictures, random_judge, spread
 
-SEED = 0x5EED0FACE  # none that weights begin with: codes equal to weights make no usual faces
 TAP = 3  # of VGG's five: relu4_4
 PLACES = 4  # features are averaged over each of 4 x 4 fields of the picture
 OF_A_STYLE = 4  # references at least
@@ -48,7 +48,7 @@ def measure_progress(
     but itself. metric_style_match is missing where fewer than two styles have two pictures.
     """
     judge = style_encoder or random_judge(generator.config.resolution).to(generator.w_mean)
-    seeded = torch.Generator("cpu").manual_seed(SEED)
+    seeded = torch.Generator("cpu").manual_seed(FIXED_SEED)
     z = torch.randn(count, generator.config.z_dim, generator=seeded).to(generator.w_mean)
     w_face = generator.map_face(z)
     faces, _ = _judge(judge, _draw(generator, w_face, judge))

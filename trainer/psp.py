@@ -15,8 +15,7 @@ import blendgan_core
 from blendgan_core.blendgan import BlendGAN
 from blendgan_core.checkpoint import read
 from blendgan_core.config import PSPConfig
-from blendgan_core.errors import BlendGANError, CheckpointError
-from blendgan_core.hub import is_address
+from blendgan_core.errors import BlendGANError
 from blendgan_core.layers import average_pool
 from blendgan_core.psp_encoder import PSPEncoder
 from blendgan_core.sheets import write_sheet
@@ -24,12 +23,13 @@ from blendgan_core.sheets import write_sheet
 from . import processes
 from .cli import run_cli
 from .data import Feed, ImageSet, random_flip
+from .draws import FIXED_SEED
 from .gan import load_stylizer
 from .identity import EXPECTED as RECOGNITION
 from .identity import IR_SE50, load_face_recognition, load_trunk_
 from .perceptual import ALEXNET, DOWNLOAD, LINEAR_WEIGHTS, load_lpips
 from .psp_losses import Criteria, compared_size, latent_loss, reconstruction_losses
-from .run import Run, TrainingConfig, flag
+from .run import Run, TrainingConfig, flag, require_files
 from .shard_downloads import as_url
 from .synced_norm import sync_norms_
 
@@ -169,13 +169,7 @@ def check_flags(config: PSPTrainingConfig) -> None:
             f"{_words(IR_SE50.blocks)}, but they are {_words(config.channels)} and "
             f"{_words(config.blocks)}; leave these out, or --trunk"
         )
-    for name, expected in FILES.items():
-        path = getattr(config, name)
-        known_later = path is None or path == DOWNLOAD or is_address(path)
-        if not known_later and not Path(path).is_file():
-            raise CheckpointError(
-                f"{flag(name)} {path} is no file that exists; expected {expected}"
-            )
+    require_files(config, FILES)
     for source in config.natural:
         is_pattern = set("*{") & set(str(source))
         if not (is_pattern or as_url(source) or source.exists()):
@@ -219,7 +213,7 @@ def make_encoder(config: PSPTrainingConfig, base: BlendGAN) -> PSPEncoder:
 @torch.no_grad()
 def sample(base: BlendGAN, encoder: PSPEncoder, natural: ImageSet, path: Path) -> None:
     """A grid: faces and, beside each, what the generator makes of its latents."""
-    torch.manual_seed(0)
+    torch.manual_seed(FIXED_SEED)
     encoder.eval()
     columns = []
     for _ in range(4):

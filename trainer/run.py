@@ -21,8 +21,9 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from blendgan_core.errors import BlendGANError
+from blendgan_core.errors import BlendGANError, CheckpointError
 from blendgan_core.files import reason
+from blendgan_core.hub import is_address
 
 from . import processes
 from .draws import Draws
@@ -34,10 +35,12 @@ Value = float | list[float]
 
 # flags that a resumed run may change
 MAY_CHANGE = {"out", "steps", "save_every", "device", "resume", "dry_run", "accumulate"}
+FILE_WORDS = ("random", "torchvision")  # that some flags take in place of a file
 LOG_EVERY = 10
 POSITIVE = (
     *("steps", "batch", "save_every", "lr", "r1_every", "path_length_every", "ema_images"),
     *("queue_size", "temperature", "resolution", "image_size"),
+    *("accumulate", "half_resolutions", "ada_images"),
 )
 SHARES = ("style_mixing", "alpha_init")  # 0..1
 
@@ -261,6 +264,19 @@ class Run:
         if not self.state_file.exists():
             return "no state was saved before. Start again with a lower --lr"
         return f"the last good state is in {self.state_file.parent}. Start again with a lower --lr"
+
+
+def require_files(config: TrainingConfig, expected: dict[str, str]) -> None:
+    """Raise CheckpointError, which names the flag, for a file that does not exist.
+
+    expected: what each of some flags should name, in words. A flag that is not given, an address
+    of the hub and a word in place of a file are left to who reads them.
+    """
+    for name, wanted in expected.items():
+        path = getattr(config, name)
+        known_later = path is None or path in FILE_WORDS or is_address(path)
+        if not known_later and not Path(path).is_file():
+            raise CheckpointError(f"{flag(name)} {path} is no file that exists; expected {wanted}")
 
 
 def step_seed(seed: int, step: int) -> int:

@@ -12,6 +12,8 @@ from blendgan_core.generator import Generator
 from blendgan_core.layers import average_pool
 from blendgan_core.style_encoder import StyleEncoder, gram_upper
 
+from .draws import FIXED_SEED
+
 FACES = 16  # always the same ones
 TRUNCATION = 0.75  # what the nodes and the command line use
 JUDGE_WIDTH = 16
@@ -49,7 +51,7 @@ def measure(
     """references: [M, 3, R, R] in [-1, 1]; start: the generator before the fine-tune, for the drift
     of the natural branch. Faces and noise are fixed."""
     device = generator.w_mean.device
-    seeded = torch.Generator("cpu").manual_seed(0)
+    seeded = torch.Generator("cpu").manual_seed(FIXED_SEED)
     z = torch.randn(FACES, generator.config.z_dim, generator=seeded).to(device)
     paired = references.to(device)[torch.arange(FACES, device=device) % len(references)]
     z_style = torch.cat([encoder(chunk) for chunk in paired.split(AT_ONCE)])

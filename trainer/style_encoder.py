@@ -25,7 +25,7 @@ from .cli import run_cli
 from .data import Feed, ImageSet
 from .embedding_figure import draw_embedding
 from .losses import nt_xent_loss
-from .run import Run, TrainingConfig
+from .run import Run, TrainingConfig, require_files
 
 STATISTICS_PICTURES = 4096  # for the statistics of the Gram values and of the codes
 RETRIEVAL_PICTURES = 512
@@ -76,6 +76,7 @@ def train_style_encoder(config: StyleEncoderTrainingConfig) -> Path | None:
             f"--vgg-width is {config.vgg_width}, but weights of a VGG-19 have width "
             f"{StyleEncoderTrainingConfig.vgg_width}; leave it out, or give --vgg random"
         )
+    require_files(config, {"vgg": "torchvision's weights of a VGG-19, or random or torchvision"})
     run = Run(config)
     device = run.device
     run.seed_weights()
