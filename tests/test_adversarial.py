@@ -10,7 +10,8 @@ from blendgan_core.config import GeneratorConfig, StyleEncoderConfig
 from blendgan_core.generator import Generator
 from blendgan_core.precision import PRECISIONS
 from blendgan_core.style_encoder import StyleEncoder
-from trainer.adversarial import AdversarialConfig, Adversaries, Part
+from trainer.adversarial import Adversaries, Part
+from trainer.adversarial_config import AdversarialConfig
 from trainer.draws import Draws
 from trainer.processes import samples_of
 

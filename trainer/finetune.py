@@ -26,15 +26,17 @@ from blendgan_core.generator import Generator
 from blendgan_core.hub import is_address
 
 from . import processes
-from .adversarial import AdversarialConfig, Adversaries, Negative
+from .adversarial import Adversaries
+from .adversarial_config import AdversarialConfig, Negative
 from .cli import run_cli
 from .data import Feed, ImageSet, random_flip
 from .draws import Draws
 from .finetune_fast import FastFinetune, trained_weights
 from .gan import load_discriminators_, load_stylizer, sample, training_parts
 from .picture_sources import open_source
-from .run import Run, TrainingConfig, require_files
+from .run import Run
 from .style_distance import measure
+from .training_config import TrainingConfig, require_files
 
 DEFAULTS = {
     "fast": {"steps": 120, "batch": 2, "lr": 0.005},

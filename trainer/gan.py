@@ -18,12 +18,14 @@ from blendgan_core.generator import Generator, MappingNetwork
 from blendgan_core.sheets import write_sheet
 from blendgan_core.style_encoder import StyleEncoder
 
-from .adversarial import AdversarialConfig, Adversaries
+from .adversarial import Adversaries
+from .adversarial_config import AdversarialConfig
 from .cli import run_cli
 from .data import Feed, ImageSet, random_flip
 from .draws import FIXED_SEED
 from .progress import measure_progress
-from .run import Run, flag, require_files
+from .run import Run
+from .training_config import flag, require_files
 
 GRID_ROWS = 8
 STORED_CODES = 1024
@@ -50,7 +52,7 @@ class GanConfig(AdversarialConfig):
     steps: int = 200_000
     """optimiser steps (paper)"""
     batch: int = 8
-    """pictures a step (paper)"""
+    """pictures a step, of all processes together (paper)"""
     resolution: int = 1024
     """pixels; with --init that of the checkpoint"""
     z_dim: int = 512

@@ -7,6 +7,7 @@ A step's samples are dealt out like cards: with S shares, share s gets the sampl
 as a share is a multiple of four, and any number of processes computes the same step.
 """
 
+import atexit
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -29,6 +30,7 @@ def join(device_flag: str) -> torch.device:
         torch.cuda.set_device(device)
     if not dist.is_initialized():
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        atexit.register(dist.destroy_process_group)
     if rank() > 0:  # all would say the same
         sys.stdout = open(os.devnull, "w")
     return device

@@ -29,9 +29,10 @@ from .identity import EXPECTED as RECOGNITION
 from .identity import IR_SE50, load_face_recognition, load_trunk_
 from .perceptual import ALEXNET, DOWNLOAD, LINEAR_WEIGHTS, load_lpips
 from .psp_losses import Criteria, compared_size, latent_loss, reconstruction_losses
-from .run import Run, TrainingConfig, flag, require_files
+from .run import Run
 from .shard_downloads import as_url
 from .synced_norm import sync_norms_
+from .training_config import TrainingConfig, flag, require_files
 
 GRID_ROWS = 8
 WEIGHTS = ("perceptual_weight", "identity_weight", "regularization_weight", "latent_weight")

@@ -1,4 +1,4 @@
-"""What every training shares: its flags, its run folder, its loop, exact resume.
+"""What every training shares: its run folder, its loop, exact resume.
 
 A run folder holds config.json, log.jsonl (one object a line), losses.png, metrics.png, alpha.png,
 samples/*.png, events/ (for TensorBoard), state/ (all that resume needs) and final.safetensors. Each
@@ -14,62 +14,28 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from blendgan_core.errors import BlendGANError, CheckpointError
+from blendgan_core.errors import BlendGANError
 from blendgan_core.files import reason
-from blendgan_core.hub import is_address
 
 from . import processes
 from .draws import Draws
 from .dry_run import Stateful, dry_run
 from .run_log import RunLog
 from .run_state import load_state, save_state, write_file
+from .training_config import TrainingConfig, check_values, flag
 
 Value = float | list[float]
 
 # flags that a resumed run may change
 MAY_CHANGE = {"out", "steps", "save_every", "device", "resume", "dry_run", "accumulate"}
-FILE_WORDS = ("random", "torchvision")  # that some flags take in place of a file
 LOG_EVERY = 10
-POSITIVE = (
-    *("steps", "batch", "save_every", "lr", "r1_every", "path_length_every", "ema_images"),
-    *("queue_size", "temperature", "resolution", "image_size"),
-    *("accumulate", "half_resolutions", "ada_images"),
-)
-SHARES = ("style_mixing", "alpha_init")  # 0..1
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingConfig:
-    """The flags that every training shares."""
-
-    out: Path
-    """the run folder: config, log, plots, sample grids, resumable state, final.safetensors"""
-    steps: int
-    """optimiser steps"""
-    batch: int
-    """pictures a step, of all processes together"""
-    seed: int = 0
-    """seeds the weights, the data order and all noise"""
-    save_every: int = 500
-    """steps between saved states, sample grids and plots"""
-    device: str = "auto"
-    """cpu, cuda, mps, or auto for the best that is there; under torchrun each process takes a GPU
-    of its own"""
-    resume: bool = False
-    """go on from the state in --out, to the weights of a run that was never stopped. --steps,
-    --save-every and --device may change, nothing else"""
-    dry_run: bool = False
-    """only tell what would be trained: the configuration, the networks' sizes, and the memory and
-    time that some real steps took; nothing is written"""
-
-
 class Run:
     """A run folder, and the loop that fills it."""
 
@@ -79,7 +45,7 @@ class Run:
         self.folder = config.out
         self.state_file = self.folder / "state" / "latest.pt"
         self.step = 0
-        self._check_values()
+        check_values(config)
         self._resumes = config.resume or (processes.restarted() and self.state_file.exists())
         if self._resumes:
             self._check_same_flags()
@@ -219,20 +185,6 @@ class Run:
         self.step = state["step"]
         return state["latest"]
 
-    def _check_values(self) -> None:
-        config = self.config
-        flags = {name: getattr(config, name) for name in self._flags()}
-        for name in POSITIVE:
-            if flags.get(name, 1) <= 0:
-                raise BlendGANError(f"{flag(name)} is {flags[name]}, expected more than 0")
-        for name in SHARES:
-            if not 0 <= flags.get(name, 0) <= 1:
-                raise BlendGANError(f"{flag(name)} is {flags[name]}, expected 0..1")
-        if config.resume and config.dry_run:
-            raise BlendGANError(
-                "--dry-run writes nothing and --resume goes on with a run; leave one of them out"
-            )
-
     def _check_same_flags(self) -> None:
         config_file = self.folder / "config.json"
         if not config_file.exists():
@@ -266,27 +218,9 @@ class Run:
         return f"the last good state is in {self.state_file.parent}. Start again with a lower --lr"
 
 
-def require_files(config: TrainingConfig, expected: dict[str, str]) -> None:
-    """Raise CheckpointError, which names the flag, for a file that does not exist.
-
-    expected: what each of some flags should name, in words. A flag that is not given, an address
-    of the hub and a word in place of a file are left to who reads them.
-    """
-    for name, wanted in expected.items():
-        path = getattr(config, name)
-        known_later = path is None or path in FILE_WORDS or is_address(path)
-        if not known_later and not Path(path).is_file():
-            raise CheckpointError(f"{flag(name)} {path} is no file that exists; expected {wanted}")
-
-
 def step_seed(seed: int, step: int) -> int:
     """A seed for one step that no other (seed, step) near it shares."""
     return (seed * 1_000_003 + step) % (1 << 63)
-
-
-def flag(name: str) -> str:
-    """How a config's field is written on the command line."""
-    return f"--{name.replace('_', '-')}"
 
 
 def _plain(values: dict[str, Tensor | Value]) -> dict[str, Value]:

@@ -25,7 +25,8 @@ from .cli import run_cli
 from .data import Feed, ImageSet
 from .embedding_figure import draw_embedding
 from .losses import nt_xent_loss
-from .run import Run, TrainingConfig, require_files
+from .run import Run
+from .training_config import TrainingConfig, require_files
 
 STATISTICS_PICTURES = 4096  # for the statistics of the Gram values and of the codes
 RETRIEVAL_PICTURES = 512
@@ -48,7 +49,7 @@ class StyleEncoderTrainingConfig(TrainingConfig):
     steps: int = 500_000
     """optimiser steps (paper)"""
     batch: int = 256
-    """pictures a step (paper)"""
+    """pictures a step, of all processes together (paper)"""
     lr: float = 0.002
     """Adam's learning rate (paper)"""
     temperature: float = 0.1

@@ -17,7 +17,8 @@ import torch
 from blendgan_core import BlendGAN, BlendGANError
 from blendgan_core.devices import choose_device
 from blendgan_core.precision import PRECISIONS
-from trainer.adversarial import AdversarialConfig, Adversaries
+from trainer.adversarial import Adversaries
+from trainer.adversarial_config import AdversarialConfig
 from trainer.draws import Draws
 
 from .. import oracles

@@ -27,7 +27,8 @@ import torch
 
 from blendgan_core import GeneratorConfig
 from blendgan_core.generator import Generator
-from trainer.adversarial import AdversarialConfig, Adversaries
+from trainer.adversarial import Adversaries
+from trainer.adversarial_config import AdversarialConfig
 from trainer.draws import Draws
 
 from ..golden_weights import relative_error
