@@ -29,7 +29,11 @@ def join(device_flag: str) -> torch.device:
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        store, number, total = next(dist.rendezvous("env://"))
+        # torchrun may keep its store over a restart, with the addresses of those that are lost
+        store = dist.PrefixStore(f"attempt {_restarts()}", store)
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        dist.init_process_group(backend, store=store, rank=number, world_size=total)
         atexit.register(dist.destroy_process_group)
     if rank() > 0:  # all would say the same
         sys.stdout = open(os.devnull, "w")
@@ -48,7 +52,7 @@ def count() -> int:
 
 def restarted() -> bool:
     """Whether torchrun started this process anew after one was lost."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
+    return _restarts() > 0
 
 
 def samples_of(batch: int, accumulate: int = 1) -> list[int]:
@@ -129,6 +133,10 @@ def mean_of_values(values: Sequence[Tensor]) -> list[Tensor]:
     flat = mean(torch.cat([value.detach().float().reshape(-1) for value in values]))
     parts = flat.split([value.numel() for value in values])
     return [part.view(value.shape) for part, value in zip(parts, values, strict=True)]
+
+
+def _restarts() -> int:
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0))
 
 
 def _several() -> bool:
