@@ -8,13 +8,11 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from faulty_commands import run_command
 from golden_weights import relative_error
-from PIL import Image
 from safetensors.torch import load_file
+from small_trainings import run_small_trainings
 
 from blendgan_core.errors import BlendGANError
 from trainer import processes
@@ -22,7 +20,6 @@ from trainer import processes
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="torchrun has no gloo there")
 
 ROOT = Path(__file__).parents[1]
-SIZES = "--resolution 16 --z-dim 16 --w-dim 16 --channel-base 256 --channel-max 8"
 
 
 def torchrun(count: int, *command: str, restarts: int = 0) -> subprocess.Popen:
@@ -48,30 +45,8 @@ def finish(process: subprocess.Popen) -> str:
 def flags(tmp_path_factory) -> dict[str, list[str]]:
     """Each training's flags without --out; ROOT holds what one process made of them."""
     root = tmp_path_factory.mktemp("alone")
-    rng = np.random.default_rng(0)
-    for folder in ("natural", "art/rough", "art/smooth"):
-        (root / folder).mkdir(parents=True)
-        for number in range(8):
-            pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(root / folder / f"{number}.png")
     shared = "--batch 8 --steps 4 --save-every 2 --device cpu"
-    final = {name: root / name / "final.safetensors" for name in ("style_encoder", "gan", "psp")}
-    text = {
-        "style_encoder": f"--art {root}/art --vgg random --vgg-width 2 --image-size 32 "
-        "--hidden-dim 16 --z-dim 16",
-        "gan": f"--natural {root}/natural --art {root}/art {SIZES} --r1-every 2 "
-        f"--path-length-every 2 --queue-size 16 --style-encoder {final['style_encoder']}",
-        "psp": f"--generator {final['gan']} --natural {root}/natural --latent-weight 0.1 "
-        "--image-size 32 --channels 4 4 8 8 --blocks 1 1 1 1 --lr 0.001",
-        "finetune": f"--ref {root}/art/rough/0.png --mode paper --name new "
-        f"--checkpoint {final['psp']}",
-    }
-    commands = {name: f"{words} {shared}".split() for name, words in text.items()}
-    for name, command in commands.items():
-        out = ["--out", str(root / name)]
-        code = run_command(name, [*command, *out], root / f"{name}.txt")
-        assert code == 0, (root / f"{name}.txt").read_text()
-    return {"root": root} | commands
+    return {"root": root} | run_small_trainings(root, 8, shared, psp="--lr 0.001")
 
 
 def last_row(log: Path) -> dict:

@@ -6,12 +6,11 @@ import signal
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from faulty_commands import run_command
-from PIL import Image
 from safetensors.torch import load_file
+from small_trainings import run_small_trainings
 
 import blendgan_core
 from blendgan_core.checkpoint import read_header
@@ -25,31 +24,8 @@ STEPS = 4
 def commands(tmp_path_factory) -> dict[str, list[str]]:
     """Flags without --out of each training, by name; the unbroken runs lie in ROOT/NAME."""
     root = tmp_path_factory.mktemp("unbroken")
-    rng = np.random.default_rng(0)
-    for folder in ("natural", "art/rough", "art/smooth"):
-        (root / folder).mkdir(parents=True)
-        for number in range(4):
-            pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(root / folder / f"{number}.png")
     shared = f"--batch 2 --steps {STEPS} --save-every 2 --device cpu"
-    final = {name: root / name / "final.safetensors" for name in ("style_encoder", "gan", "psp")}
-    flags = {
-        "style_encoder": f"--art {root}/art --vgg random --vgg-width 2 --image-size 32 "
-        "--hidden-dim 16 --z-dim 16",
-        "gan": f"--natural {root}/natural --art {root}/art --resolution 16 --z-dim 16 --w-dim 16 "
-        f"--style-encoder {final['style_encoder']} --channel-base 256 --channel-max 8 "
-        "--r1-every 2 --path-length-every 2 --queue-size 16",
-        "psp": f"--generator {final['gan']} --natural {root}/natural --latent-weight 0.1 "
-        "--image-size 32 --channels 4 4 8 8 --blocks 1 1 1 1",
-        "finetune": f"--ref {root}/art/rough/0.png --mode paper --name new "
-        f"--checkpoint {final['psp']}",
-    }
-    commands = {name: f"{text} {shared}".split() for name, text in flags.items()}
-    for name, command in commands.items():
-        out = root / name
-        code = run_command(name, [*command, "--out", str(out)], root / f"{name}.txt")
-        assert code == 0, (root / f"{name}.txt").read_text()
-    return {"root": root} | commands
+    return {"root": root} | run_small_trainings(root, pictures=4, shared=shared)
 
 
 def unbroken(commands, name: str) -> dict[str, torch.Tensor]:

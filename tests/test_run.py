@@ -9,8 +9,8 @@ import torch
 from blendgan_core.errors import BlendGANError
 from trainer.gan import GanConfig, train_gan
 from trainer.run import Run
-from trainer.training_config import TrainingConfig
 from trainer.style_encoder import StyleEncoderTrainingConfig, train_style_encoder
+from trainer.training_config import TrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -128,7 +128,8 @@ class Adversaries(nn.Module):
         parts = self._parts(natural, draws, art, pictures)
         number, settings = int(self.steps_done), self.settings
         losses = self._optimize(self.d_optimizer, parts, self._discriminator_losses)
-        self._observe_signs()
+        if settings.augment == "ada":
+            self._observe_signs()
         if number % settings.r1_every == 0:
             weight = settings.r1_gamma / 2 * settings.r1_every
             with in_fp32(*self.discriminators.values()):
@@ -250,7 +251,8 @@ class Adversaries(nn.Module):
     def _judge_real(self, name: str, images: Tensor, draws: Draws, *z_style: Tensor) -> Tensor:
         """Logits [N, 1] of real pictures, whose signs ADA looks at."""
         logits = self._judge(name, images, draws, *z_style)
-        self._signs[name].append(logits.detach().sign().mean())
+        if self.settings.augment == "ada":
+            self._signs[name].append(logits.detach().sign().mean())
         return logits
 
     def _observe_signs(self) -> None:
