@@ -13,6 +13,7 @@ and macOS only.
 """
 
 import argparse
+import ctypes
 import gc
 import json
 import logging
@@ -179,6 +180,7 @@ def _work(make: Callable[[int], Path | None], number: int, writer: int) -> None:
     logging.disable()
     gc.collect()  # what the parent left lying about would hide what a file takes
     if sys.platform == "linux":  # elsewhere the addresses in use are not told so easily
+        ctypes.CDLL(None).malloc_trim(0)  # as would what it freed, which the heap still holds
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         limit = pages * resource.getpagesize() + ADDRESS_SPACE
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
