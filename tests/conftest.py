@@ -13,6 +13,7 @@ from types import ModuleType
 
 import pytest
 import torch
+from tiny_model import tiny_model
 
 ROOT = Path(__file__).resolve().parent.parent
 COMFYUI_PATH = os.environ.get("COMFYUI_PATH")
@@ -53,6 +54,24 @@ def nodes(pack) -> dict[str, type]:
         return await extension.get_node_list()
 
     return {node.GET_SCHEMA().node_id: node for node in asyncio.run(hand_over())}
+
+
+@pytest.fixture(scope="session")
+def core(pack) -> ModuleType:
+    """The copy of blendgan_core that the pack uses; its classes are not those of a plain import."""
+    return pack.blendgan_core
+
+
+@pytest.fixture(scope="session")
+def model(pack):
+    """A managed model of 32 pixels and 8 layers with random weights and all parts."""
+    return pack.nodes.devices.ManagedModel(tiny_model(pack.blendgan_core))
+
+
+@pytest.fixture(scope="session")
+def wide_model(pack):
+    """Another model, with longer codes."""
+    return pack.nodes.devices.ManagedModel(tiny_model(pack.blendgan_core, w_dim=24))
 
 
 @pytest.fixture

@@ -9,33 +9,11 @@ import hub_server
 import pytest
 import torch
 from hub_server import HubServer
-from tiny_model import tiny_model
+from tiny_model import pictures, tiny_model
 
 ADDRESS = "hf://ada/faces/tiny.safetensors"
 SCHEMA = Path(__file__).parent / "node_schema.json"
 NUM_LAYERS = 8  # of a 32-pixel model
-
-
-@pytest.fixture(scope="session")
-def core(pack):
-    """The copy of blendgan_core that the pack uses; its classes are not those of a plain import."""
-    return pack.blendgan_core
-
-
-@pytest.fixture(scope="session")
-def model(pack):
-    return pack.nodes.devices.ManagedModel(tiny_model(pack.blendgan_core))
-
-
-@pytest.fixture(scope="session")
-def wide_model(pack):
-    """Another model, with longer codes."""
-    return pack.nodes.devices.ManagedModel(tiny_model(pack.blendgan_core, w_dim=24))
-
-
-def pictures(count=1, height=40, width=40, channels=3, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.rand(count, height, width, channels, generator=generator)
 
 
 def one_at_a_time(pack, monkeypatch):

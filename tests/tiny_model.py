@@ -1,4 +1,4 @@
-"""A whole BlendGAN of 32 pixels with random weights, for the tests."""
+"""A whole BlendGAN of 32 pixels with random weights, and pictures of noise, for the tests."""
 
 from types import ModuleType
 
@@ -31,3 +31,9 @@ def tiny_model(core: ModuleType, w_dim: int = 16, parts: tuple[str, ...] = PARTS
         if name.endswith("noise_strength"):
             parameter.data.fill_(0.5)  # it starts at 0, where noise could not show
     return model
+
+
+def pictures(count=1, height=40, width=40, channels=3, seed=0) -> torch.Tensor:
+    """An IMAGE of noise as ComfyUI's nodes take it: [count, height, width, channels] in [0, 1]."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(count, height, width, channels, generator=generator)
