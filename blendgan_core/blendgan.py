@@ -1,7 +1,7 @@
 """The assembled model: a face and a piece of art in, a stylised portrait out."""
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -100,8 +100,13 @@ class BlendGAN(nn.Module):
 
     @torch.no_grad()
     def map_style(self, z_style: Tensor) -> Tensor:
-        """z_style: [N, S] -> w_style [N, L, W]."""
+        """z_style: [N, S] -> w_style [N, L, W]. A code of another model raises BlendGANError."""
         generator = self._need("generator")
+        if z_style.ndim != 2 or z_style.shape[1] != generator.config.z_dim:
+            raise BlendGANError(
+                f"the style code has the shape {tuple(z_style.shape)}, this model needs "
+                f"[N, {generator.config.z_dim}]; make it with the same checkpoint"
+            )
         return generator.map_style(_move(z_style, generator))
 
     @torch.no_grad()
@@ -116,34 +121,49 @@ class BlendGAN(nn.Module):
         psp_encoder = self._need("psp_encoder")
         return psp_encoder(_move(images, psp_encoder))
 
-    @torch.no_grad()
     def blend(
-        self, w_face: Tensor, z_style: Tensor, indicator: int = 6, theta: float = 1.0
+        self,
+        w_face: Tensor,
+        z_style: Tensor,
+        indicator: int = 6,
+        theta: float = 1.0,
+        strength: float = 1.0,
+        curve: Sequence[float] | None = None,
     ) -> Tensor:
         """w_face: [N, L, W]; z_style: [N or 1, S] -> w [N, L, W] (eq. 3-5).
 
         indicator: 0 (strongest style) .. L (the face as it is); theta: 0..1, the style's share in
-        layer `indicator`. Codes of another model, or values out of range, raise BlendGANError.
+        layer `indicator`; strength: 0..1, a factor on all shares; curve: L shares in place of the
+        model's own. Codes of another model, or values out of range, raise BlendGANError.
         """
+        return self.blend_w(w_face, self.map_style(z_style), indicator, theta, strength, curve)
+
+    @torch.no_grad()
+    def blend_w(
+        self,
+        w_face: Tensor,
+        w_style: Tensor,
+        indicator: int = 6,
+        theta: float = 1.0,
+        strength: float = 1.0,
+        curve: Sequence[float] | None = None,
+    ) -> Tensor:
+        """`blend` with a style that is mapped already: w_style [N or 1, L, W]."""
         generator = self._need("generator")
-        w_face, z_style = _move(w_face, generator), _move(z_style, generator)
-        config = generator.config
-        if w_face.ndim != 3 or w_face.shape[1:] != (config.num_layers, config.w_dim):
+        needed = generator.config.num_layers, generator.config.w_dim
+        for name, w in (("face", w_face), ("style", w_style)):
+            if w.ndim != 3 or w.shape[1:] != needed:
+                raise BlendGANError(
+                    f"the {name} code has the shape {tuple(w.shape)}, this model needs "
+                    f"[N, {needed[0]}, {needed[1]}]; make it with the same checkpoint"
+                )
+        if len(w_face) != len(w_style) and 1 not in (len(w_face), len(w_style)):
             raise BlendGANError(
-                f"the face code has the shape {tuple(w_face.shape)}, this model needs "
-                f"[N, {config.num_layers}, {config.w_dim}]; make it with the same checkpoint"
-            )
-        if z_style.ndim != 2 or z_style.shape[1] != config.z_dim:
-            raise BlendGANError(
-                f"the style code has the shape {tuple(z_style.shape)}, this model needs "
-                f"[N, {config.z_dim}]; make it with the same checkpoint"
-            )
-        if len(w_face) != len(z_style) and 1 not in (len(w_face), len(z_style)):
-            raise BlendGANError(
-                f"{len(w_face)} faces and {len(z_style)} styles do not pair up: "
+                f"{len(w_face)} faces and {len(w_style)} styles do not pair up: "
                 "give one of either, or as many styles as faces"
             )
-        return generator.blending(w_face, generator.map_style(z_style), indicator, theta)
+        w_face, w_style = _move(w_face, generator), _move(w_style, generator)
+        return generator.blending(w_face, w_style, indicator, theta, strength, curve)
 
     @torch.no_grad()
     def synthesize(self, w: Tensor, noise: Literal["fixed", "random"] | int = "fixed") -> Tensor:
