@@ -13,19 +13,25 @@ CELL = 128  # pixels at least; smaller pictures are enlarged without smoothing
 
 
 def write_sheet(path: Path, columns: Sequence[Sequence[Tensor | None]]) -> None:
-    """Write columns of square pictures side by side.
+    """Write columns of square pictures side by side, in cells of CELL pixels or more.
 
-    columns: each a batch [N, 3, H, H] or a list of pictures [3, H, H], in [-1, 1]; None leaves a
-    white cell. All have N entries, and row n of the sheet is entry n of every column. Raises
-    ImageError if the file cannot be written.
+    columns: as in `arrange`. Raises ImageError if the file cannot be written.
     """
     sizes = [image.shape[-1] for column in columns for image in column if image is not None]
     smallest = min(sizes)
-    cell = smallest * max(1, -(-CELL // smallest))
+    write_image(path, arrange(columns, smallest * max(1, -(-CELL // smallest))))
+
+
+def arrange(columns: Sequence[Sequence[Tensor | None]], cell: int) -> Tensor:
+    """Columns of square pictures side by side -> [3, rows * cell, columns * cell].
+
+    columns: each a batch [N, 3, H, H] or a list of pictures [3, H, H], in [-1, 1]; None leaves a
+    white cell. All have N entries, and row n of the sheet is entry n of every column.
+    """
     rows = [
         torch.cat([_fit(image, cell) for image in row], dim=2) for row in zip(*columns, strict=True)
     ]
-    write_image(path, torch.cat(rows, dim=1))
+    return torch.cat(rows, dim=1)
 
 
 def _fit(image: Tensor | None, cell: int) -> Tensor:

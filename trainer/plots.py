@@ -13,7 +13,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
+
+from blendgan_core.captions import default_font
 
 PANEL = 560, 330  # width and height in pixels
 LEFT, RIGHT, TOP, BOTTOM = 64, 32, 48, 44  # the margins around a panel's axes
@@ -211,7 +213,7 @@ def _means(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 def _draw_words(
     draw: ImageDraw.ImageDraw, panel: _Panel, curves: Sequence[Curve], name: str
 ) -> None:
-    font, bold = _font(13), _font(16)
+    font, bold = default_font(13), default_font(16)
 
     def write(x, y, text, colour=INK, font=font, across=0.0, down=0.5):
         """across, down: which part of the text lies at x, y; 0 is its left or top, 1 the other."""
@@ -234,10 +236,3 @@ def _draw_words(
             x += write(x, panel.top + 36, "layer") + 10
         for curve in curves:
             x += write(x, panel.top + 36, curve.name, curve.colour) + 12
-
-
-def _font(size: int):
-    try:
-        return ImageFont.load_default(size)
-    except TypeError:  # Pillow before 10.1 has one size
-        return ImageFont.load_default()
