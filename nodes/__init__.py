@@ -6,10 +6,13 @@ from . import checkpoints
 from .example import BlendGANExample
 from .face_latent import FaceLatent
 from .generate import BlendGANGenerate
+from .indicator_sweep import IndicatorSweep
 from .loader import BlendGANLoader
 from .psp_invert import PSPInvert
 from .style_encode import StyleEncode
+from .style_interpolate import StyleInterpolate
 from .style_latent import StyleLatent
+from .style_mix import StyleMix
 from .wbm_blend import WBMBlend
 
 
@@ -23,10 +26,13 @@ class BlendGANExtension(ComfyExtension):
             BlendGANExample,
             StyleEncode,
             StyleLatent,
+            StyleMix,
+            StyleInterpolate,
             PSPInvert,
             FaceLatent,
             WBMBlend,
             BlendGANGenerate,
+            IndicatorSweep,
         ]
 
 

@@ -5,6 +5,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..blendgan_core import BlendGAN, BlendGANError
+from ..blendgan_core.colour import match_colours
 from . import devices, seeds
 from .images import to_image
 from .types import BlendedSocket, ModelSocket
@@ -47,8 +48,12 @@ class BlendGANGenerate(io.ComfyNode):
         noise = seed if noise == "seeded" else "fixed"
         stylised, natural = [], []
         for part in devices.chunks(len(blended.w), 2 * blendgan.resolution**2):
-            stylised.append(to_image(blendgan.synthesize(blended.w[part], noise)))
-            natural.append(to_image(blendgan.synthesize(blended.w_face[part], noise)))
+            art = blendgan.synthesize(blended.w[part], noise)
+            photo = blendgan.synthesize(blended.w_face[part], noise)
+            if blended.preserve_colour:  # the palettes are of what one sees, hence the clamps
+                art = match_colours(art.clamp(-1, 1), photo.clamp(-1, 1), blended.preserve_colour)
+            stylised.append(to_image(art))
+            natural.append(to_image(photo))
         return io.NodeOutput(torch.cat(stylised), torch.cat(natural))
 
 

@@ -16,6 +16,7 @@ class Style:
     """Style codes, on the intermediate device."""
 
     z_style: Tensor  # [N, S]
+    w_style: Tensor | None = None  # [N, L, W]; where it is there it stands in place of z_style
 
 
 @dataclass(frozen=True)
@@ -31,3 +32,4 @@ class Blended:
 
     w: Tensor  # [N, L, W]
     w_face: Tensor  # [N, L, W]
+    preserve_colour: float = 0.0  # 0..1, how much of the natural picture's palette is kept

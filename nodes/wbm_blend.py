@@ -2,7 +2,8 @@
 
 from comfy_api.latest import io
 
-from . import devices
+from ..blendgan_core import BlendGANError
+from . import devices, styles
 from .types import Blended, BlendedSocket, FaceSocket, ModelSocket, StyleSocket
 
 
@@ -39,6 +40,34 @@ class WBMBlend(io.ComfyNode):
                     tooltip="How much of the style that first layer takes: a fine control between "
                     "two indicators.",
                 ),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    optional=True,
+                    tooltip="How much of all this: 0 leaves the face as it is, 1 is the whole "
+                    "blend.",
+                ),
+                io.String.Input(
+                    "curve",
+                    default="",
+                    optional=True,
+                    tooltip="A share of the style for each layer, from coarse to fine, in place of "
+                    "the model's own and of indicator and theta: as many numbers from 0 to 1 as "
+                    "it has layers, with commas or spaces between. Empty: the model's own.",
+                ),
+                io.Float.Input(
+                    "preserve_colour",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    optional=True,
+                    tooltip="1 gives the portrait the palette of the natural face, so that only "
+                    "shapes and strokes come from the style; 0 takes the style's colours.",
+                ),
             ],
             outputs=[
                 BlendedSocket.Output(
@@ -48,7 +77,35 @@ class WBMBlend(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, face, style, indicator, theta):
+    def execute(
+        cls, model, face, style, indicator, theta, strength=1.0, curve="", preserve_colour=0.0
+    ):
         blendgan = model.loaded("generator")
-        w = devices.keep(blendgan.blend(face.w_face, style.z_style, indicator, theta))
-        return io.NodeOutput(Blended(w, face.w_face.expand_as(w)))
+        shares = _read_curve(curve)
+        w = styles.blend(blendgan, face.w_face, style, indicator, theta, strength, shares)
+        blended = Blended(devices.keep(w), face.w_face.expand_as(w), preserve_colour)
+        return io.NodeOutput(blended, ui=_chart(blendgan, indicator, theta, strength, shares))
+
+
+def _read_curve(text: str) -> list[float] | None:
+    """The numbers of the widget; None if it is empty."""
+    if not text.strip():
+        return None
+    try:
+        return [float(number) for number in text.replace(",", " ").split()]
+    except ValueError as error:
+        raise BlendGANError(
+            f"the curve has a value that is not a number ({error}): expected numbers from 0 to 1 "
+            "with commas or spaces between, such as 0, 0.25, 0.5"
+        ) from None
+
+
+def _chart(blendgan, indicator, theta, strength, shares) -> dict[str, list]:
+    """What the page draws in the node: alpha, mask and share of each layer."""
+    blending = blendgan.generator.blending
+    lines = {
+        "alpha": blending.alpha.clamp(0, 1),
+        "mask": blending.mask(indicator, theta),
+        "share": blending.share(indicator, theta, strength, shares),
+    }
+    return {"blendgan_curve": [{name: line.tolist() for name, line in lines.items()}]}

@@ -102,6 +102,17 @@ class Float:
             self.options["round"] = round
 
 
+class Boolean:
+    io_type = "BOOLEAN"
+
+    class Input(Input):
+        io_type = "BOOLEAN"
+
+        def __init__(self, id: str, display_name=None, optional=False, tooltip=None, default=None):
+            super().__init__(id, display_name, optional, tooltip)
+            self.options |= {"default": default}
+
+
 class String:
     io_type = "STRING"
 
