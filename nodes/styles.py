@@ -34,8 +34,9 @@ def space_input() -> io.Combo.Input:
         options=["z", "w"],
         default="z",
         optional=True,
-        tooltip="Where styles are mixed. z: as codes, which stay what the model was trained on; w: "
-        "after the model's style network, which changes more evenly and needs the model.",
+        tooltip="Where styles are mixed. z: as codes, each mix a code that a picture could have; w: "
+        "after the model's style network, where styles change more evenly, and which needs the "
+        "model.",
     )
 
 

@@ -11,7 +11,7 @@ FOLDER = Path(__file__).parent.parent / "workflows"
 WORKFLOWS = sorted(FOLDER.glob("*.json"))
 # ComfyUI's own nodes that the graphs may use; they must be as old as the version the pack asks for
 CORE_NODES = {"MarkdownNote", "PreviewImage", "SaveImage", "ImageStitch", "ImageScaleToTotalPixels"}
-WIDGETS = ("COMBO", "INT", "FLOAT", "STRING")
+WIDGETS = ("BOOLEAN", "COMBO", "INT", "FLOAT", "STRING")
 
 for_each_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 
@@ -44,7 +44,7 @@ def test_it_runs(path, pack, run, nodes):
         if node["type"] in CORE_NODES:
             continue
         schema = nodes[node["type"]].GET_NODE_INFO_V1()["input"]
-        inputs = widget_values(node, schema["required"] | schema.get("optional", {}))
+        inputs = widget_values(node, schema["required"], schema.get("optional", {}))
         for slot in node["inputs"]:
             _, source, source_slot, *_ = links[slot["link"]]
             inputs[slot["name"]] = outputs[source, source_slot]
@@ -58,14 +58,20 @@ def test_it_runs(path, pack, run, nodes):
     assert len(images) == 2 and images[0].shape == images[1].shape
 
 
-def widget_values(node: dict, schema: dict) -> dict:
-    """A node's saved widgets by name. A seed is followed by what happens to it after a run."""
+def widget_values(node: dict, required: dict, optional: dict) -> dict:
+    """A node's saved widgets by name. A seed is followed by what happens to it after a run.
+
+    A graph may be older than a node's last optional widgets, which then have their defaults.
+    """
     saved = iter(node["widgets_values"])
     values = {}
-    for name, (kind, options) in schema.items():
+    for name, (kind, options) in (required | optional).items():
         if kind not in WIDGETS:
             continue
-        values[name] = next(saved)
+        values[name] = next(saved, None)
+        if values[name] is None and name in optional:
+            values.pop(name)
+            continue
         if kind == "COMBO":
             assert values[name] in options["options"]
         elif kind in ("INT", "FLOAT"):
