@@ -85,8 +85,8 @@ class IndicatorSweep(io.ComfyNode):
         blendgan = model.loaded("generator")
         num_layers = blendgan.num_layers
         steps = indicator_steps(num_layers, first, num_layers if last == NUM_LAYERS else last, step)
-        (mapped,) = styles.in_space([style], "w", model)
-        columns = [blendgan.blend_w(face.w_face, mapped.w_style, *at) for at in steps]
+        w_style = styles.mapped(style, model)
+        columns = [blendgan.blend_w(face.w_face, w_style, *at) for at in steps]
         w = devices.keep(torch.stack(columns, dim=1))  # [rows, columns, L, W]
         rows = len(w)
         lead = [] if reference is None else [_reference_column(reference, rows, cell)]

@@ -5,26 +5,10 @@ from collections.abc import Sequence
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..blendgan_core import BlendGAN, BlendGANError, mixing
+from ..blendgan_core import BlendGANError, mixing
 from . import devices
 from .devices import ManagedModel
 from .types import ModelSocket, Style
-
-
-def blend(
-    blendgan: BlendGAN,
-    w_face: Tensor,
-    style: Style,
-    indicator: int,
-    theta: float,
-    strength: float = 1.0,
-    curve: Sequence[float] | None = None,
-) -> Tensor:
-    """Faces [N, L, W] that took the style -> w [N, L, W]; see BlendGAN.blend."""
-    settings = indicator, theta, strength, curve
-    if style.w_style is not None:
-        return blendgan.blend_w(w_face, style.w_style, *settings)
-    return blendgan.blend(w_face, style.z_style, *settings)
 
 
 def space_input() -> io.Combo.Input:
@@ -34,9 +18,8 @@ def space_input() -> io.Combo.Input:
         options=["z", "w"],
         default="z",
         optional=True,
-        tooltip="Where styles are mixed. z: as codes, each mix a code that a picture could have; w: "
-        "after the model's style network, where styles change more evenly, and which needs the "
-        "model.",
+        tooltip="Where styles are mixed. z: as codes, each mix one that a picture could have; w: "
+        "after the model's style network, where styles change more evenly; this needs the model.",
     )
 
 
@@ -55,16 +38,18 @@ def in_space(styles: Sequence[Style], space: str, model: ManagedModel | None) ->
                 "a style here was mixed in w and has no code in z: choose the space w here too"
             )
         return list(styles)
-    return [style if style.w_style is not None else _mapped(style, model) for style in styles]
+    return [Style(style.z_style, mapped(style, model)) for style in styles]
 
 
-def _mapped(style: Style, model: ManagedModel | None) -> Style:
+def mapped(style: Style, model: ManagedModel | None) -> Tensor:
+    """w_style [N, L, W] of a style, by the model's style network unless it has one already."""
+    if style.w_style is not None:
+        return style.w_style
     if model is None:
         raise BlendGANError(
             "the space w needs a model: connect the one of Load BlendGAN, or choose the space z"
         )
-    blendgan = model.loaded("generator")
-    return Style(style.z_style, devices.keep(blendgan.map_style(style.z_style)))
+    return devices.keep(model.loaded("generator").map_style(style.z_style))
 
 
 def mix(styles: Sequence[Style], weights: Sequence[float] | Tensor) -> Style:

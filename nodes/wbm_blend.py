@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io
 
-from ..blendgan_core import BlendGANError
+from ..blendgan_core import BlendGAN, BlendGANError
 from . import devices, styles
 from .types import Blended, BlendedSocket, FaceSocket, ModelSocket, StyleSocket
 
@@ -82,8 +82,9 @@ class WBMBlend(io.ComfyNode):
     ):
         blendgan = model.loaded("generator")
         shares = _read_curve(curve)
-        w = styles.blend(blendgan, face.w_face, style, indicator, theta, strength, shares)
-        blended = Blended(devices.keep(w), face.w_face.expand_as(w), preserve_colour)
+        w_style = styles.mapped(style, model)
+        w = devices.keep(blendgan.blend_w(face.w_face, w_style, indicator, theta, strength, shares))
+        blended = Blended(w, face.w_face.expand_as(w), preserve_colour)
         return io.NodeOutput(blended, ui=_chart(blendgan, indicator, theta, strength, shares))
 
 
@@ -100,7 +101,9 @@ def _read_curve(text: str) -> list[float] | None:
         ) from None
 
 
-def _chart(blendgan, indicator, theta, strength, shares) -> dict[str, list]:
+def _chart(
+    blendgan: BlendGAN, indicator: int, theta: float, strength: float, shares: list[float] | None
+) -> dict[str, list]:
     """What the page draws in the node: alpha, mask and share of each layer."""
     blending = blendgan.generator.blending
     lines = {
@@ -108,4 +111,4 @@ def _chart(blendgan, indicator, theta, strength, shares) -> dict[str, list]:
         "mask": blending.mask(indicator, theta),
         "share": blending.share(indicator, theta, strength, shares),
     }
-    return {"blendgan_curve": [{name: line.tolist() for name, line in lines.items()}]}
+    return {"blendgan_curve": [{name: line.float().tolist() for name, line in lines.items()}]}
