@@ -123,7 +123,7 @@ BAD_LOADERS = {
     "ValueError": (lambda path: int("x"), "ValueError at .*invalid literal"),
     "another message": (lambda path: refuse("no path"), "a message of another form"),
     "a call": (lambda path: os.system("true"), "it did .*os.system"),
-    "code": (lambda path: exec("1"), "it did .*exec"),
+    "code": (lambda path: exec("1"), "it did .*exec"),  # noqa: S102
     "a written file": (lambda path: open(path, "w").close(), "it did .*open"),
     "a crash": (lambda path: os.kill(os.getpid(), signal.SIGTERM), r"died \(status 15\)"),
     "memory": (lambda path: len(b"x" * (6 * 10**8)), r"it took \d+ MB"),
