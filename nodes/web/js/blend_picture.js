@@ -83,7 +83,7 @@ export function drawPlot(svg, { layers, mask, alpha, base, share }) {
     `<path class="ground" d="M0 1h${layers}M0 0h${layers}"/>`,
     `<g class="${alpha ? "" : "guess"}">`,
     ...share.map((value, layer) => bar("share", value, layer)),
-    ...base.map((value, layer) => (value > share[layer] ? bar("base", value, layer) : "")),
+    ...base.map((value, layer) => (value === share[layer] ? "" : bar("base", value, layer))),
     "</g>",
     `<path class="mask" d="${steps.join("")}"/>`,
     ...(alpha ?? []).map((value, layer) => `<path class="alpha" d="M${layer} ${1 - value}h1"/>`),

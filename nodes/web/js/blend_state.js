@@ -30,14 +30,13 @@ export function blendState(node) {
     editable: writable && Boolean(run || fits),
     problem: text.trim() !== "" && !fits,
   };
-  if (run && WIDGETS.some((name) => isLinked(node, name))) {
-    // another node decides, and only the last run knows what came from it
-    return { ...state, mask: run.mask, base: run.share, share: run.share };
-  }
-  const mask = blendMask(layers, value("indicator", 6), value("theta", 1));
-  const base = fits ? curve : mask.map((part, layer) => part * (run?.alpha[layer] ?? 1));
-  const strength = value("strength", 1);
-  return { ...state, mask, base, share: base.map((part) => part * strength) };
+  // what another node decides is known from the last run alone
+  const measured = run && WIDGETS.some((name) => isLinked(node, name)) ? run : null;
+  const mask = measured?.mask ?? blendMask(layers, value("indicator", 6), value("theta", 1));
+  const own = measured?.share ?? mask.map((part, layer) => part * (run?.alpha[layer] ?? 1));
+  const base = fits ? curve : own;
+  const share = measured?.share ?? base.map((part) => part * value("strength", 1));
+  return { ...state, mask, base, share };
 }
 
 function isLinked(node, name) {
