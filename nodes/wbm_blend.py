@@ -74,6 +74,7 @@ class WBMBlend(io.ComfyNode):
                     display_name="blended", tooltip="The stylised faces, and the natural ones too."
                 ),
             ],
+            has_intermediate_output=True,  # the chart is sent again where the blend is cached
         )
 
     @classmethod

@@ -163,6 +163,7 @@ class Schema:
     description: str = ""
     search_aliases: list[str] = field(default_factory=list)
     is_output_node: bool = False
+    has_intermediate_output: bool = False
 
     def validate(self) -> None:
         """Ids must be unique among the inputs, and among the outputs."""
@@ -245,5 +246,5 @@ class ComfyNode:
             "price_badge": None,
             "search_aliases": schema.search_aliases or None,
             "essentials_category": None,
-            "has_intermediate_output": False,
+            "has_intermediate_output": schema.has_intermediate_output,
         }
