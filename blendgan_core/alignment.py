@@ -16,6 +16,11 @@ from .images import to_uint8
 
 EYES_OF_68 = (slice(36, 42), slice(42, 48))  # the contours of the left and of the right eye
 MOUTH_OF_68 = (48, 54)  # the outer corners
+# Of MediaPipe's mesh: points on the lids of the left and of the right eye, the corners of the mouth
+EYES_OF_MESH = ([33, 133, 159, 145, 160, 144, 158, 153], [362, 263, 386, 374, 387, 373, 385, 380])
+NOSE_OF_MESH = 1
+MOUTH_OF_MESH = (61, 291)
+SHAPES = ((5, 2), (68, 2), (468, 2), (478, 2))
 SUPERSAMPLING = 4  # the crop is sampled at this multiple of its side, then averaged
 GUARD = 0.1  # pixels kept around the crop, as a share of its side, for the blurred padding
 PADDING = 0.3  # as a share of the crop's side
@@ -23,20 +28,26 @@ BLUR = 0.02  # standard deviation far outside the picture, as a share of the cro
 
 
 def five_points(landmarks: np.ndarray) -> np.ndarray:
-    """landmarks: [5, 2] or [68, 2] -> [5, 2]: left eye, right eye, nose, mouth's left and right.
+    """landmarks: [P, 2] -> [5, 2]: left eye, right eye, nose, mouth's left and right.
 
-    68 are in the order of iBUG 300-W, as dlib and face-alignment give them. Raises ImageError for
-    another number, for values that are not finite, and for points that are no upright, unmirrored
-    face: seen along the eyes from left to right, the mouth must lie on the right-hand side.
+    P is 5, as above; 68, in the order of iBUG 300-W, as dlib and face-alignment give them; 468 or
+    478, MediaPipe's mesh without or with irises. Raises ImageError for another number, for values
+    that are not finite, and for points that are no unmirrored face: seen along the eyes from left
+    to right, the mouth must lie on the right-hand side.
     """
     points = np.asarray(landmarks, dtype=np.float64)
-    if points.shape not in ((5, 2), (68, 2)):
-        raise ImageError(f"expected 5 or 68 landmarks [x, y], found an array {list(points.shape)}")
+    if points.shape not in SHAPES:
+        raise ImageError(
+            f"expected 5, 68, 468 or 478 landmarks [x, y], found an array {list(points.shape)}"
+        )
     if not np.isfinite(points).all():
         raise ImageError("a landmark is not a finite number")
     if len(points) == 68:
         eyes = [points[contour].mean(axis=0) for contour in EYES_OF_68]
         points = np.stack([*eyes, points[30], *points[list(MOUTH_OF_68)]])
+    elif len(points) > 68:
+        eyes = [points[lids].mean(axis=0) for lids in EYES_OF_MESH]
+        points = np.stack([*eyes, points[NOSE_OF_MESH], *points[list(MOUTH_OF_MESH)]])
     eye_to_eye = points[1] - points[0]
     eye_to_mouth = points[3:].mean(axis=0) - points[:2].mean(axis=0)
     if eye_to_eye[0] * eye_to_mouth[1] - eye_to_eye[1] * eye_to_mouth[0] <= 0:
@@ -48,8 +59,8 @@ def five_points(landmarks: np.ndarray) -> np.ndarray:
 
 
 def ffhq_quad(landmarks: np.ndarray) -> np.ndarray:
-    """landmarks: [5, 2] or [68, 2] -> corners of the crop [4, 2]: upper left, lower left, lower
-    right, upper right of the face. The errors are those of five_points."""
+    """landmarks: [P, 2], see five_points -> corners of the crop [4, 2]: upper left, lower left,
+    lower right, upper right of the face. The errors are those of five_points."""
     left_eye, right_eye, _, mouth_left, mouth_right = five_points(landmarks)
     eyes = (left_eye + right_eye) / 2
     eye_to_eye = right_eye - left_eye
@@ -75,12 +86,12 @@ def share_outside(quad: np.ndarray, width: int, height: int) -> float:
     step = ((np.arange(64) + 0.5) / 64)[:, None]
     down, right = step * (quad[1] - quad[0]), step * (quad[3] - quad[0])
     points = quad[0] + down[:, None] + right  # [64, 64, 2]
-    inside = (points >= 0) & (points < [width, height])
+    inside = (points >= -0.5) & (points < [width - 0.5, height - 0.5])
     return 1 - float(inside.all(axis=-1).mean())
 
 
 def crop_face(image: Tensor, landmarks: np.ndarray, resolution: int) -> Tensor:
-    """image: [3, H, W] in [-1, 1], landmarks: [5, 2] or [68, 2] -> [3, R, R], R = resolution.
+    """image: [3, H, W] in [-1, 1], landmarks: [P, 2], see five_points -> [3, R, R], R = resolution.
 
     What the crop takes from beyond the border is mirrored and blurred, as in FFHQ.
     """
@@ -89,9 +100,10 @@ def crop_face(image: Tensor, landmarks: np.ndarray, resolution: int) -> Tensor:
 
 def crop_quad(image: Tensor, quad: np.ndarray, resolution: int) -> Tensor:
     """image: [3, H, W] in [-1, 1], quad: [4, 2], see ffhq_quad -> [3, R, R] in [-1, 1]."""
-    quad = np.array(quad, dtype=np.float64)
-    picture = Image.fromarray(to_uint8(image[None])[0])
-    shrink = int(quad_side(quad) / resolution / 2)
+    left, top, right, bottom = crop_region(quad, resolution, image.shape[2], image.shape[1])
+    quad = quad - np.array([left, top], dtype=np.float64)
+    picture = Image.fromarray(to_uint8(image[None, :, top:bottom, left:right])[0])
+    shrink = _shrink(quad, resolution)
     if shrink > 1:
         picture = picture.resize(
             [max(round(side / shrink), 1) for side in picture.size], Image.Resampling.LANCZOS
@@ -105,6 +117,29 @@ def crop_quad(image: Tensor, quad: np.ndarray, resolution: int) -> Tensor:
     )
     picture = picture.resize((resolution, resolution), Image.Resampling.LANCZOS)
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 127.5 - 1
+
+
+def crop_region(quad: np.ndarray, resolution: int, width: int, height: int) -> tuple[int, ...]:
+    """The part of a picture that crop_quad looks at, in whole pixels: left, top, right, bottom.
+
+    To crop the cut-out part by the moved quad is the same as to crop the picture. Raises ImageError
+    if the quad lies outside.
+    """
+    shrink = _shrink(quad, resolution)
+    left, top, right, bottom = _bounds(quad)
+    # what Lanczos reaches over when it shrinks, and no border where there is none
+    reach = _guard(quad / shrink) * shrink + (4 * shrink if shrink > 1 else 0) + 5
+    left, top = (max(edge - reach, 0) // shrink * shrink for edge in (left, top))
+    right, bottom = (-(-(edge + reach) // shrink) * shrink for edge in (right, bottom))
+    right, bottom = min(right, width), min(bottom, height)
+    if left >= right or top >= bottom:
+        raise ImageError("the face lies outside of the picture")
+    return int(left), int(top), int(right), int(bottom)
+
+
+def _shrink(quad: np.ndarray, resolution: int) -> int:
+    """By how much a picture is made smaller before it is sampled."""
+    return max(int(quad_side(quad) / resolution / 2), 1)
 
 
 def _bounds(quad: np.ndarray) -> np.ndarray:
@@ -134,7 +169,7 @@ def _pad(picture: Image.Image, quad: np.ndarray) -> tuple[Image.Image, np.ndarra
     if beyond.max() <= guard - 4:
         return picture, quad
     side = quad_side(quad)
-    left, top, right, bottom = np.maximum(beyond, round(PADDING * side))
+    left, top, right, bottom = np.maximum(beyond, max(round(PADDING * side), 1))
     pixels = np.pad(
         np.asarray(picture, dtype=np.float32), ((top, bottom), (left, right), (0, 0)), "reflect"
     )

@@ -4,7 +4,9 @@ from comfy_api.latest import ComfyExtension, io
 
 from . import checkpoints
 from .example import BlendGANExample
+from .face_align import FaceAlign
 from .face_latent import FaceLatent
+from .face_paste_back import FacePasteBack
 from .generate import BlendGANGenerate
 from .indicator_sweep import IndicatorSweep
 from .loader import BlendGANLoader
@@ -33,6 +35,8 @@ class BlendGANExtension(ComfyExtension):
             WBMBlend,
             BlendGANGenerate,
             IndicatorSweep,
+            FaceAlign,
+            FacePasteBack,
         ]
 
 

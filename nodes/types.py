@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 from comfy_api.latest import io
 from torch import Tensor
 
@@ -9,6 +10,10 @@ ModelSocket = io.Custom("BLENDGAN_MODEL")  # carries a devices.ManagedModel
 StyleSocket = io.Custom("BLENDGAN_STYLE")  # carries a Style
 FaceSocket = io.Custom("BLENDGAN_FACE")  # carries a Face
 BlendedSocket = io.Custom("BLENDGAN_BLENDED")  # carries a Blended
+TransformSocket = io.Custom("BLENDGAN_TRANSFORM")  # carries a Transform
+# ComfyUI's own, of its MediaPipe nodes; face_finding.py says what they carry
+LandmarksSocket = io.Custom("FACE_LANDMARKS")
+BoxesSocket = io.Custom("BOUNDING_BOX")
 
 
 @dataclass(frozen=True)
@@ -33,3 +38,14 @@ class Blended:
     w: Tensor  # [N, L, W]
     w_face: Tensor  # [N, L, W]
     preserve_colour: float = 0.0  # 0..1, how much of the natural picture's palette is kept
+
+
+@dataclass(frozen=True)
+class Transform:
+    """Where crops were cut out of a batch of pictures; none of them if no picture had a face."""
+
+    count: int  # of pictures
+    width: int
+    height: int
+    frames: tuple[int, ...]  # [M], ascending: the picture that each crop was cut from
+    quads: np.ndarray  # [M, 4, 2], see blendgan_core/quads.py

@@ -9,6 +9,7 @@ import torch
 from blendgan_core.alignment import (
     crop_face,
     crop_quad,
+    crop_region,
     ffhq_quad,
     five_points,
     quad_side,
@@ -63,6 +64,44 @@ def test_68_landmarks_count_by_their_eyes_and_mouth_corners():
     np.testing.assert_allclose(ffhq_quad(landmarks), ffhq_quad(FACE))
 
 
+@pytest.mark.parametrize("count", [468, 478])
+def test_a_mesh_counts_by_its_lids_and_corners_of_the_mouth(count):
+    """The lids lie around the centre of an eye, so they average to it; other points do nothing."""
+    mesh = np.random.default_rng(0).uniform(0, 100, (count, 2))
+    lids = {0: (33, 133, 159, 145, 160, 144, 158, 153), 1: (362, 263, 386, 374, 387, 373, 385, 380)}
+    for eye, points in lids.items():
+        for number, point in enumerate(points):
+            angle = number * math.pi / 4
+            mesh[point] = FACE[eye] + np.array([math.cos(angle), math.sin(angle)]) * 4
+    mesh[[1, 61, 291]] = FACE[2:]
+    np.testing.assert_allclose(five_points(mesh), FACE)
+
+
+@pytest.mark.parametrize("resolution", [60, 16, 5])
+@pytest.mark.parametrize("shift", [(0, 0), (-160, -150), (150, 140)])
+def test_a_crop_looks_only_at_its_region(resolution, shift):
+    """Whatever lies outside of the region does not matter, and cut out, it gives the same crop."""
+    generator = torch.Generator().manual_seed(0)
+    image = torch.rand(3, 480, 500, generator=generator) * 2 - 1
+    quad = ffhq_quad(turned(FACE, 20, 1, (0, 0)) + [200, 210] + shift)
+    crop = crop_quad(image, quad, resolution)
+    left, top, right, bottom = crop_region(quad, resolution, 500, 480)
+    assert (right - left) * (bottom - top) < 480 * 500 / 2
+    part = image[:, top:bottom, left:right]
+    assert torch.equal(crop, crop_quad(part, quad - [left, top], resolution))
+    other = -image
+    other[:, top:bottom, left:right] = part
+    assert torch.equal(crop, crop_quad(other, quad, resolution))
+
+
+def test_a_picture_of_one_pixel_has_crops():
+    image = torch.full((3, 1, 1), 0.2)
+    quad = np.array([[-0.4, -0.3], [-0.3, 0.4], [0.4, 0.3], [0.3, -0.4]])
+    torch.testing.assert_close(
+        crop_quad(image, quad, 8), torch.full((3, 8, 8), 0.2), atol=1 / 127, rtol=0
+    )
+
+
 @pytest.mark.parametrize("degrees", [0, 25, -40])
 @pytest.mark.parametrize(("resolution", "slide", "tolerance"), [(32, 0, 1.5), (8, 2.5, 2)])
 def test_each_pixel_of_the_crop_shows_its_place(degrees, resolution, slide, tolerance):
@@ -114,7 +153,7 @@ def test_the_share_outside_by_hand():
 @pytest.mark.parametrize(
     ("landmarks", "message"),
     [
-        (FACE[:4], r"expected 5 or 68 landmarks \[x, y\], found an array \[4, 2\]"),
+        (FACE[:4], r"expected 5, 68, 468 or 478 landmarks \[x, y\], found an array \[4, 2\]"),
         (FACE[[1, 0, 2, 4, 3]], "left eye, right eye, nose"),  # the person's left, not the viewer's
         (np.zeros((5, 2)), "not those of a face"),
         (FACE * np.nan, "not a finite number"),
