@@ -30,7 +30,7 @@ PICTURES = {
 ALIGNED = np.array(
     [[0.375, 0.4722], [0.625, 0.4722], [0.5, 0.6], [0.42, 0.75], [0.58, 0.75]], dtype=np.float64
 )
-VIEW, VIEW_OF_CROP = 0.6, 0.9  # share of the picture that the camera sees, of a photo or of a crop
+VIEW, VIEW_OF_CROP = 0.68, 0.9  # share of the picture that the camera sees, of a photo or of a crop
 ZOOM = 0.08  # by how much of itself the view grows and shrinks
 
 
@@ -126,7 +126,8 @@ def _clip(image: torch.Tensor, faces: list[np.ndarray], frames: int) -> tuple[to
             zoom = 1 + ZOOM * math.sin(turn)
             size = np.array([width, height]) * zoom
             free = np.array(photo.size) - size
-            corner = free * [(1 - math.cos(turn)) / 2, (1 - math.sin(turn)) / 2]
+            # not far down: heads are in the upper half of most pictures
+            corner = free * [(1 - math.cos(turn)) / 2, 0.3 * (1 - math.sin(turn))]
             view = photo.resize(
                 (width, height), Image.Resampling.BICUBIC, box=(*corner, *(corner + size))
             )

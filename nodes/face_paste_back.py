@@ -54,7 +54,7 @@ class FacePasteBack(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "feather",
-                    default=0.3,
+                    default=0.5,
                     min=0.0,
                     max=1.0,
                     step=0.01,
