@@ -100,6 +100,7 @@ class FaceAlign(io.ComfyNode):
                 BoxesSocket.Input(
                     "bboxes",
                     optional=True,
+                    extra_dict={"forceInput": True},  # the page would make widgets of it
                     tooltip="Boxes around upright faces, from any detector.",
                 ),
                 io.Mask.Input(
@@ -153,7 +154,9 @@ class FaceAlign(io.ComfyNode):
         else:
             pictures.everywhere(whole_quad(pictures.width, pictures.height))
         chosen = choose(pictures.quads, face, index, smoothing)
-        _check_missing(chosen, missing, pictures.problems)
+        nobody = _complaint(chosen, missing, pictures.problems)
+        if nobody:  # blocks what follows and shows the message there; other branches go on
+            return io.NodeOutput(None, None, None, block_execution=nobody)
         frames = [number for number, quads in enumerate(chosen) for _ in quads]
         quads = np.array([quad for quads in chosen for quad in quads]).reshape(-1, 4, 2)
         transform = Transform(len(image), pictures.width, pictures.height, tuple(frames), quads)
@@ -192,22 +195,23 @@ def _source(find: str, connected: dict) -> str:
     return find
 
 
-def _check_missing(frames: list[list], missing: str, problems: list[str]) -> None:
-    """BlendGANError if more pictures have no face than `missing` allows; else a warning."""
+def _complaint(frames: list[list], missing: str, problems: list[str]) -> str:
+    """What is wrong if more pictures have no face than `missing` allows, else ""."""
     empty = [number for number, quads in enumerate(frames) if not quads]
     why = f" ({problems[0]})" if problems else ""
-    if (
-        missing == "error if any"
-        and empty
-        or missing == "error if none"
-        and empty == [*range(len(frames))]
-    ):
-        raise BlendGANError(
-            f"no face was found in {len(empty)} of {len(frames)} pictures, first in picture "
-            f"{empty[0]}{why}; try a manual box or a mask, or set missing to 'pass through'"
-        )
     if problems:
         logger.warning("Align Faces: left out %d faces%s", len(problems), why)
+    too_many = {
+        "error if any": len(empty) > 0,
+        "error if none": len(empty) == len(frames),
+        "pass through": False,
+    }
+    if not too_many[missing]:
+        return ""
+    return (
+        f"Align Faces: no face was found in {len(empty)} of {len(frames)} pictures, first in "
+        f"picture {empty[0]}{why}; try a manual box or a mask, or set missing to 'pass through'"
+    )
 
 
 def _crops(image: Tensor, transform: Transform, resolution: int) -> Tensor:

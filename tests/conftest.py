@@ -95,3 +95,45 @@ def run(nodes):
             return nodes[node_id].EXECUTE_NORMALIZED(**inputs).result
 
     return run_node
+
+
+@pytest.fixture
+def align(nodes, run):
+    """align(image, ..): the node with its widgets as they are at first."""
+    schema = nodes["FaceAlign"].GET_NODE_INFO_V1()["input"]["required"]
+    defaults = {
+        name: options["default"] for name, (_, options) in schema.items() if "default" in options
+    }
+    defaults["resolution"] = 64
+    return lambda image, **inputs: run("FaceAlign", image=image, **{**defaults, **inputs})
+
+
+@pytest.fixture
+def refusal(nodes, align, monkeypatch):
+    """refusal(image, ..) -> what Align Faces tells in place of crops; what follows does not run."""
+
+    def message(image, **inputs):
+        outputs = []
+        execute = nodes["FaceAlign"].execute
+
+        def listen(cls, **inputs):
+            outputs.append(execute(**inputs))
+            return outputs[0]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(nodes["FaceAlign"], "execute", classmethod(listen))
+            assert align(image, **inputs) == (None, None, None)  # one blocked value an output
+        return outputs[0].block_execution
+
+    return message
+
+
+@pytest.fixture
+def paste(run):
+    def paste_back(image, faces, transform, shape="oval", feather=0.3, colour_match=0.0, **more):
+        widgets = {"shape": shape, "feather": feather, "colour_match": colour_match}
+        return run(
+            "FacePasteBack", image=image, faces=faces, transform=transform, **widgets, **more
+        )
+
+    return paste_back

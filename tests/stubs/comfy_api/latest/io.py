@@ -18,10 +18,10 @@ class Input:
 
     io_type = ""
 
-    def __init__(self, id: str, display_name=None, optional=False, tooltip=None):
+    def __init__(self, id: str, display_name=None, optional=False, tooltip=None, extra_dict=None):
         self.id = id
         self.optional = optional
-        self.options = {"display_name": display_name, "tooltip": tooltip}
+        self.options = {"display_name": display_name, "tooltip": tooltip, **(extra_dict or {})}
 
     def as_dict(self) -> dict:
         """Options as the page gets them; `optional` is told by the group the input stands in."""
