@@ -101,10 +101,11 @@ def identities(frames: list[list[np.ndarray]]) -> list[list[int]]:
 def smooth(quads: np.ndarray, times: np.ndarray, deviation: float) -> np.ndarray:
     """One person's quads [T, 4, 2], at the frames times [T], ascending -> [T, 4, 2], steadied.
 
-    Each frame takes a straight line fitted to those around it, weighted by a Gaussian of that
-    standard deviation, so nothing lags, nothing drifts at the ends, and frames where the person was
-    not seen do no harm. A crop then keeps its place, size and angle until the face has left them by
-    STILL: a face that only trembles has one and the same crop. Across a JUMP nothing is averaged.
+    Each frame takes a parabola fitted to those around it, weighted by a Gaussian of that standard
+    deviation (Savitzky and Golay 1964), so nothing lags, turns are not cut short, and frames where
+    the person was not seen do no harm. A crop then keeps its place, size and angle until the face
+    has left them by STILL: a face that only trembles has one and the same crop. Across a JUMP
+    nothing is averaged.
     """
     centres = quads.mean(axis=1)  # [T, 2]
     right = (quads[:, 3] - quads[:, 0]) / 2  # [T, 2], half a side
@@ -113,7 +114,7 @@ def smooth(quads: np.ndarray, times: np.ndarray, deviation: float) -> np.ndarray
     moved = np.hypot(*np.diff(centres, axis=0).T)
     cuts = np.flatnonzero(moved > JUMP * np.minimum(sides[1:], sides[:-1])) + 1
     shots = [
-        _hold(_fit_lines(poses[shot], times[shot], deviation))
+        _hold(_fit_curves(poses[shot], times[shot], deviation))
         for shot in np.split(np.arange(len(quads)), cuts)
     ]
     steady = np.concatenate(shots)
@@ -123,22 +124,18 @@ def smooth(quads: np.ndarray, times: np.ndarray, deviation: float) -> np.ndarray
     return np.stack([centres + corner for corner in corners], axis=1)
 
 
-def _fit_lines(poses: np.ndarray, times: np.ndarray, deviation: float) -> np.ndarray:
-    """[T, 4] at [T] -> [T, 4]: the value at each time of the line fitted around it."""
+def _fit_curves(poses: np.ndarray, times: np.ndarray, deviation: float) -> np.ndarray:
+    """[T, 4] at [T] -> [T, 4]: the value at each time of the parabola fitted around it."""
     fitted = np.empty_like(poses)
     first = np.searchsorted(times, times - REACH * deviation)
     last = np.searchsorted(times, times + REACH * deviation, side="right")
     for frame, near in enumerate(map(slice, first, last)):
-        lag = (times[near] - times[frame]).astype(np.float64)
-        weight = np.exp(-0.5 * (lag / deviation) ** 2)
-        change = poses[near] - poses[frame]  # exactly 0 for a still face, and then so is its mean
-        zeroth, slope, square = weight.sum(), weight @ lag, weight @ lag**2
-        determinant = zeroth * square - slope**2
-        if determinant > 1e-9 * zeroth**2:
-            fit = (square * (weight @ change) - slope * ((weight * lag) @ change)) / determinant
-        else:  # the only frame within reach
-            fit = np.zeros(poses.shape[1])
-        fitted[frame] = poses[frame] + fit
+        lag = (times[near] - times[frame]) / deviation
+        weight = np.exp(-0.25 * lag**2)  # its square is the Gaussian
+        powers = np.stack([np.ones_like(lag), lag, lag**2], axis=1)
+        change = poses[near] - poses[frame]  # exactly 0 for a still face, and so is its fit
+        curve = np.linalg.lstsq(weight[:, None] * powers, weight[:, None] * change, rcond=None)[0]
+        fitted[frame] = poses[frame] + curve[0]
     return fitted
 
 
