@@ -191,10 +191,9 @@ def _gaussian_blur(pixels: np.ndarray, sigma: float) -> np.ndarray:
     radius = int(4 * sigma + 0.5)
     offsets = torch.arange(-radius, radius + 1, dtype=torch.float64)
     kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
-    kernel = (kernel / kernel.sum()).float().view(1, 1, -1)
-    planes = torch.from_numpy(pixels).permute(2, 0, 1)  # [3, H, W]
-    for _ in range(2):  # along the rows, then along the columns
-        rows = planes.flatten(0, 1)[:, None]  # [3 * H, 1, W]
-        blurred = F.conv1d(F.pad(rows, (radius, radius), "reflect"), kernel)
-        planes = blurred.view(planes.shape).transpose(1, 2).contiguous()
-    return planes.permute(1, 2, 0).numpy()
+    kernel = (kernel / kernel.sum()).float().expand(3, 1, 1, -1)
+    planes = torch.from_numpy(pixels).permute(2, 0, 1)[None]  # [1, 3, H, W]
+    planes = F.pad(planes, (radius, radius, radius, radius), "reflect")
+    along_rows = F.conv2d(planes, kernel.contiguous(), groups=3)
+    blurred = F.conv2d(along_rows, kernel.transpose(2, 3).contiguous(), groups=3)
+    return blurred[0].permute(1, 2, 0).numpy()
