@@ -18,7 +18,7 @@ from ..blendgan_core.quads import box_quad, mask_box, scaled
 
 logger = logging.getLogger(__name__)
 
-MAX_OUTSIDE = 0.5  # of the crop; beyond it less than half of the face is in the picture
+MAX_OUTSIDE = 0.6  # of the crop, which is about twice as wide as the face
 SAME_SHAPE = 0.02  # by which the ratio of the sides of "the same" picture may differ
 
 
