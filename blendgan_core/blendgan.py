@@ -12,6 +12,7 @@ from .config import GeneratorConfig, PSPConfig, StyleEncoderConfig
 from .errors import BlendGANError, CheckpointError
 from .generator import Generator
 from .psp_encoder import PSPEncoder
+from .refinement import KEEP_CLOSE, Report, refine
 from .style_encoder import StyleEncoder
 
 
@@ -121,6 +122,21 @@ class BlendGAN(nn.Module):
         psp_encoder = self._need("psp_encoder")
         return psp_encoder(_move(images, psp_encoder))
 
+    def refine(
+        self,
+        images: Tensor,
+        w_face: Tensor,
+        steps: int,
+        keep_close: float = KEEP_CLOSE,
+        report: Report | None = None,
+    ) -> Tensor:
+        """What `invert` made of the same pictures [N, 3, H, H], moved by some steps towards what
+        regenerates them best; see refinement.py. w_face: [N, L, W] -> the same shape."""
+        generator = self._need("generator")
+        self._check_w("face", w_face)
+        images, w_face = _move(images, generator), _move(w_face, generator)
+        return refine(generator, self.style_encoder, images, w_face, steps, keep_close, report)
+
     def blend(
         self,
         w_face: Tensor,
@@ -150,13 +166,8 @@ class BlendGAN(nn.Module):
     ) -> Tensor:
         """`blend` with a style that is mapped already: w_style [N or 1, L, W]."""
         generator = self._need("generator")
-        needed = generator.config.num_layers, generator.config.w_dim
         for name, w in (("face", w_face), ("style", w_style)):
-            if w.ndim != 3 or w.shape[1:] != needed:
-                raise BlendGANError(
-                    f"the {name} code has the shape {tuple(w.shape)}, this model needs "
-                    f"[N, {needed[0]}, {needed[1]}]; make it with the same checkpoint"
-                )
+            self._check_w(name, w)
         if len(w_face) != len(w_style) and 1 not in (len(w_face), len(w_style)):
             raise BlendGANError(
                 f"{len(w_face)} faces and {len(w_style)} styles do not pair up: "
@@ -191,6 +202,15 @@ class BlendGAN(nn.Module):
     def _need(self, part: str) -> nn.Module:
         require_parts((part,), [name for name in PARTS if getattr(self, name)], "the checkpoint")
         return getattr(self, part)
+
+    def _check_w(self, name: str, w: Tensor) -> None:
+        """BlendGANError unless w is [N, L, W] with this generator's L and W; name: whose it is."""
+        layers, size = self.generator.config.num_layers, self.generator.config.w_dim
+        if w.ndim != 3 or w.shape[1:] != (layers, size):
+            raise BlendGANError(
+                f"the {name} code has the shape {tuple(w.shape)}, this model needs "
+                f"[N, {layers}, {size}]; make it with the same checkpoint"
+            )
 
     def _normal(self, seeds: list[int]) -> Tensor:
         z_dim = self.config.generator.z_dim

@@ -40,6 +40,17 @@ def build_vgg(vgg_width: int) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])  # nothing looks behind relu5_4
 
 
+def vgg_features(vgg: nn.Sequential, images: Tensor) -> list[Tensor]:
+    """Features of `build_vgg`'s network at the five taps: [N, 3, H, W] -> each [N, C, H', W']."""
+    x = fastest_layout(images.to(vgg[0].weight.dtype))
+    taps = []
+    for index, layer in enumerate(vgg):
+        x = layer(x)
+        if index in TAPS:
+            taps.append(x)
+    return taps
+
+
 def upper_triangle(matrix: Tensor) -> Tensor:
     """matrix: [.., C, C] -> [.., C*(C+1)/2], row by row, the diagonal included."""
     row, column = torch.triu_indices(*matrix.shape[-2:]).to(matrix.device)
@@ -132,13 +143,7 @@ class StyleEncoder(nn.Module):
 
     def features(self, images: Tensor) -> list[Tensor]:
         """VGG's features at the five taps: [N, 3, H, W] -> each [N, C, H', W']."""
-        x = fastest_layout(images.to(self.vgg[0].weight.dtype))
-        taps = []
-        for index, layer in enumerate(self.vgg):
-            x = layer(x)
-            if index in TAPS:
-                taps.append(x)
-        return taps
+        return vgg_features(self.vgg, images)
 
     def raw_gram(self, images: Tensor) -> Tensor:
         """Upper triangles of the five Gram matrices, one after the other.

@@ -1,18 +1,22 @@
 """Where models and results live. The only file that talks to ComfyUI's memory management."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import comfy.model_management as management
 import comfy.model_patcher
 import comfy.utils
 import torch
+from PIL import Image
 from torch import Tensor
 
 from ..blendgan_core import BlendGAN
-from ..blendgan_core.blendgan import PARTS, BlendGANConfig
+from ..blendgan_core.blendgan import PARTS
 
 CHUNK_PIXELS = 2**20  # one 1024 px picture at a time, sixteen of 256 px
 CHUNK_MEMORY = 3 * 2**29  # bytes that a chunk's activations take at most, weights not counted
+PREVIEW_SIDE = 1024  # pixels
+PREVIEW_SECONDS = 0.5  # from one preview to the next
 
 
 class ManagedModel:
@@ -23,35 +27,60 @@ class ManagedModel:
 
     def __init__(self, blendgan: BlendGAN):
         self.blendgan = blendgan
-        self.parts = {name: _one_part(blendgan, name) for name in PARTS if getattr(blendgan, name)}
         self.patchers = {
             name: comfy.model_patcher.CoreModelPatcher(
-                getattr(part, name),
+                getattr(blendgan, name),
                 load_device=management.get_torch_device(),
                 offload_device=management.unet_offload_device(),
             )
-            for name, part in self.parts.items()
+            for name in PARTS
+            if getattr(blendgan, name)
         }
 
-    def loaded(self, name: str) -> BlendGAN:
-        """The model with that part on the compute device, and only that part to be used.
+    def loaded(self, *names: str, memory: int = CHUNK_MEMORY) -> BlendGAN:
+        """A model of these parts on the compute device, and of no others.
 
-        name: a key of blendgan.PARTS. For a part that the checkpoint lacks this is the whole model,
-        whose methods raise a CheckpointError that says so.
+        names: keys of blendgan.PARTS; memory: bytes that computing takes besides the weights. If
+        the checkpoint lacks one of the parts this is the whole model, whose methods raise a
+        CheckpointError that says so.
         """
-        if name not in self.parts:
+        if not self.patchers.keys() >= set(names):
             return self.blendgan
-        patcher = self.patchers[name]
-        management.load_models_gpu([patcher], memory_required=CHUNK_MEMORY)
-        return self.parts[name].to(patcher.load_device)  # loading may leave some parameters behind
+        patchers = [self.patchers[name] for name in names]
+        management.load_models_gpu(patchers, memory_required=memory)
+        # it shares the weights; a model's input follows the device of the part that takes it
+        parts = BlendGAN.assemble(**{name: getattr(self.blendgan, name) for name in names})
+        return parts.to(patchers[0].load_device)  # loading may leave some parameters behind
 
 
-def _one_part(blendgan: BlendGAN, name: str) -> BlendGAN:
-    """A BlendGAN of one part, which shares its weights: its input follows that part's device."""
-    part = BlendGAN()
-    part.config = BlendGANConfig(**{name: getattr(blendgan.config, name)})
-    setattr(part, name, getattr(blendgan, name))
-    return part
+def make_room() -> None:
+    """Take all models from the compute device, so that another process finds its memory free."""
+    management.unload_all_models()
+    management.soft_empty_cache()
+
+
+def stop_if_cancelled() -> None:
+    """Raise what ends the node if the user pressed Cancel."""
+    management.throw_exception_if_processing_interrupted()
+
+
+def show_progress(total: int) -> Callable[[int, Callable[[], Image.Image] | None], None]:
+    """show(done, draw): moves the bar of the node that runs to done of `total`, and shows beneath
+    it the picture that draw() makes, which it does now and then only. The user's Cancel takes
+    effect there."""
+    bar = comfy.utils.ProgressBar(total)
+    shown = float("-inf")
+
+    def show(done: int, draw: Callable[[], Image.Image] | None = None) -> None:
+        nonlocal shown
+        stop_if_cancelled()
+        preview = None
+        if draw is not None and time.monotonic() - shown >= PREVIEW_SECONDS:
+            preview = ("JPEG", draw(), PREVIEW_SIDE)
+            shown = time.monotonic()
+        bar.update_absolute(done, total, preview)
+
+    return show
 
 
 def chunks(count: int, pixels: int) -> Iterator[slice]:

