@@ -17,7 +17,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .checkpoint import DELTA_FORMAT, LOCAL_MODELS, STARTER, read, read_metadata, read_tensors
+from .checkpoint import (
+    DELTA_FORMAT,
+    LOCAL_MODELS,
+    STARTER,
+    is_safetensors,
+    read,
+    read_metadata,
+    read_tensors,
+)
 from .contents import Contents, State
 from .errors import CheckpointError, short
 from .files import write_safetensors
@@ -82,11 +90,21 @@ def write_delta(path: Path, base: Path, tensors: State, provenance: dict) -> Pat
     return path
 
 
-def read_delta(path: Path, parts: Collection[str] | None = None, extras: bool = True) -> Contents:
-    """The whole model, see `checkpoint.read`. Raises CheckpointError if the base is not found or
-    the delta is damaged."""
+def read_delta(
+    path: Path,
+    parts: Collection[str] | None = None,
+    extras: bool = True,
+    base_file: Path | None = None,
+) -> Contents:
+    """The whole model, see `checkpoint.read`. base_file: its base; looked for if None. Raises
+    CheckpointError if the base is not found, or is another, or if the delta is damaged."""
     base, provenance, keys = _read_header(path)
-    file = find_base(path)
+    file = find_base(path) if base_file is None else base_file
+    if file is base_file and not _is_base(file, base):
+        raise CheckpointError(
+            f"{path} is a delta on top of {base}, and {file} is another file; choose the "
+            "checkpoint that it was made from, or no delta"
+        )
     contents = read(file, parts, extras)
     states = dict(contents.states)
     if "generator" in states:
@@ -115,7 +133,7 @@ def find_base(path: Path) -> Path:
     """
     base, _, _ = _read_header(path)
     for file in _candidates(path, base):
-        if file.stat().st_size == base.bytes and _sha256(file) == base.sha256:
+        if _is_base(file, base):
             return file
     raise CheckpointError(
         f"{path} is a delta on top of {base}, and no file with that hash was found among the "
@@ -131,6 +149,10 @@ def models_folder() -> Path:
     if pack.parent.name == "custom_nodes" and (comfyui / "models").is_dir():
         return comfyui / "models" / "blendgan"
     return LOCAL_MODELS
+
+
+def _is_base(file: Path, base: Base) -> bool:
+    return file.stat().st_size == base.bytes and _sha256(file) == base.sha256
 
 
 def _candidates(path: Path, base: Base) -> Iterator[Path]:
@@ -161,7 +183,13 @@ def _hash_once(path: Path, _changed: int, _size: int) -> str:
 
 
 def _read_header(path: str | os.PathLike) -> tuple[Base, dict, list[str]]:
+    if not is_safetensors(path):
+        raise CheckpointError(f"{path} is no delta; expected a file that `--delta` made")
     metadata, keys = read_metadata(path)
+    if metadata.get("format") != DELTA_FORMAT:
+        raise CheckpointError(
+            f"{path} is a whole checkpoint, not a delta; choose it as the checkpoint"
+        )
     try:
         base = Base(**json.loads(metadata["base"]))
         provenance = json.loads(metadata["provenance"])

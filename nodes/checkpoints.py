@@ -15,6 +15,7 @@ from ..blendgan_core.hub import download, parse_address
 FOLDER = "blendgan"
 EXTENSIONS = {".safetensors", ".pt", ".pth", ".pkl"}
 BUILT_IN = "starter (built in)"
+NONE = "none"
 
 
 def register_folder() -> None:
@@ -32,6 +33,11 @@ def register_folder() -> None:
 def list_checkpoints() -> list[str]:
     """The starter, then the user's files by name."""
     return [BUILT_IN, *folder_paths.get_filename_list(FOLDER)]
+
+
+def list_files() -> list[str]:
+    """ "none", then the user's files by name."""
+    return [NONE, *folder_paths.get_filename_list(FOLDER)]
 
 
 def checkpoint_path(name: str, address: str = "") -> Path:
@@ -53,13 +59,21 @@ def checkpoint_path(name: str, address: str = "") -> Path:
         ) from None
 
 
+def file_path(name: str) -> Path | None:
+    """Where a file of `list_files` lies; None for "none"."""
+    return None if name == NONE else checkpoint_path(name)
+
+
 def fingerprint(name: str, address: str = "") -> list[int | str]:
     """Changes when the file does: its modification time in ns and its size in bytes.
 
-    Of an address it is the address itself, since asking the hub would take a connection.
+    Of an address it is the address itself, since asking the hub would take a connection; of "none"
+    it is nothing.
     """
     if address.strip():
         return [address.strip()]
+    if name == NONE:
+        return []
     status = checkpoint_path(name).stat()
     return [status.st_mtime_ns, status.st_size]
 

@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io
 
-from ..blendgan_core import load
+from ..blendgan_core.joined import load_joined
 from ..blendgan_core.precision import PRECISIONS
 from . import checkpoints
 from .devices import ManagedModel
@@ -43,6 +43,22 @@ class BlendGANLoader(io.ComfyNode):
                     tooltip="What the convolutions compute in. fp16 and bf16 take half the memory "
                     "and are faster on a GPU; colours differ by less than 1%.",
                 ),
+                io.Combo.Input(
+                    "psp",
+                    options=checkpoints.list_files(),
+                    default=checkpoints.NONE,
+                    optional=True,
+                    tooltip="A file whose pSp encoder takes the place of the checkpoint's own, "
+                    "such as the official psp_encoder.pt beside blendgan.pt.",
+                ),
+                io.Combo.Input(
+                    "delta",
+                    options=checkpoints.list_files(),
+                    default=checkpoints.NONE,
+                    optional=True,
+                    tooltip="A style that was learned as a delta, to be laid over the checkpoint. "
+                    "It must have been made from this very checkpoint.",
+                ),
             ],
             outputs=[
                 ModelSocket.Output(
@@ -53,10 +69,31 @@ class BlendGANLoader(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, checkpoint, address="", precision="fp32"):
-        return [*checkpoints.fingerprint(checkpoint, address), precision]
+    def fingerprint_inputs(
+        cls,
+        checkpoint,
+        address="",
+        precision="fp32",
+        psp=checkpoints.NONE,
+        delta=checkpoints.NONE,
+    ):
+        files = [checkpoints.fingerprint(checkpoint, address)]
+        files += [checkpoints.fingerprint(name) for name in (psp, delta)]
+        return [files, precision]
 
     @classmethod
-    def execute(cls, checkpoint, address="", precision="fp32"):
-        path = checkpoints.checkpoint_path(checkpoint, address)
-        return io.NodeOutput(ManagedModel(load(path, dtype=PRECISIONS[precision])))
+    def execute(
+        cls,
+        checkpoint,
+        address="",
+        precision="fp32",
+        psp=checkpoints.NONE,
+        delta=checkpoints.NONE,
+    ):
+        blendgan = load_joined(
+            checkpoints.checkpoint_path(checkpoint, address),
+            psp=checkpoints.file_path(psp),
+            delta=checkpoints.file_path(delta),
+            dtype=PRECISIONS[precision],
+        )
+        return io.NodeOutput(ManagedModel(blendgan))

@@ -16,6 +16,7 @@ from blendgan_core.checkpoint import assemble, read, write
 from blendgan_core.contents import Contents
 from blendgan_core.errors import BlendGANError, CheckpointError, short
 from blendgan_core.files import appearing, stored_dtype
+from blendgan_core.joined import check_fit
 from blendgan_core.official_layout import left_out, official_layout
 
 from .cli import run_cli
@@ -101,7 +102,7 @@ def merge(paths: tuple[Path, ...], wanted: tuple[str, ...] = ()) -> Contents:
         provenance={"kind": "converted", "sources": sources},
         knows_styles=all(c.knows_styles for c in kept if "generator" in c.states),
     )
-    _check_fit(merged, brought_by)
+    check_fit(merged, brought_by)
     return merged
 
 
@@ -149,24 +150,6 @@ def _write_official(merged: Contents, out: Path, dtype: torch.dtype | None) -> N
         torch.save(data, file)  # given a path, it would hide why a disk refused
     if names := left_out(merged):
         print(f"left out, since the official layout has no place for it: {', '.join(names)}")
-
-
-def _check_fit(merged: Contents, brought_by: dict[str, Path]) -> None:
-    """Encoders must speak the generator's codes."""
-    generator, style, psp = (merged.configs.get(name) for name in PARTS)
-    if not generator:
-        return
-    if style and style.z_dim != generator.z_dim:
-        raise CheckpointError(
-            f"{brought_by['style_encoder']} makes style codes of {style.z_dim} values, but "
-            f"{brought_by['generator']} takes {generator.z_dim}; use files of the same model"
-        )
-    if psp and (psp.num_layers, psp.w_dim) != (generator.num_layers, generator.w_dim):
-        raise CheckpointError(
-            f"{brought_by['psp_encoder']} makes face codes of [{psp.num_layers}, {psp.w_dim}], but "
-            f"{brought_by['generator']} takes [{generator.num_layers}, {generator.w_dim}]; "
-            "use files of the same model"
-        )
 
 
 def _check_half(merged: Contents) -> None:
