@@ -80,7 +80,7 @@ def write_delta(path: Path, base: Path, tensors: State, provenance: dict) -> Pat
     """Write `encode`'s tensors as a file on top of the checkpoint `base`, also an hf:// address."""
     file = local_path(base)
     name = str(base) if is_address(base) else base.name
-    header = Base(sha256=_sha256(file), bytes=file.stat().st_size, name=name)
+    header = Base(sha256=sha256_of(file), bytes=file.stat().st_size, name=name)
     metadata = {
         "format": DELTA_FORMAT,
         "base": json.dumps(asdict(header)),
@@ -151,8 +151,14 @@ def models_folder() -> Path:
     return LOCAL_MODELS
 
 
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's content, in hex; asked again, it is read again only if it changed."""
+    status = path.stat()
+    return _hash_once(path, status.st_mtime_ns, status.st_size)
+
+
 def _is_base(file: Path, base: Base) -> bool:
-    return file.stat().st_size == base.bytes and _sha256(file) == base.sha256
+    return file.stat().st_size == base.bytes and sha256_of(file) == base.sha256
 
 
 def _candidates(path: Path, base: Base) -> Iterator[Path]:
@@ -166,11 +172,6 @@ def _candidates(path: Path, base: Base) -> Iterator[Path]:
 
 def _checkpoints(paths: Iterator[Path]) -> Iterator[Path]:
     return (path for path in paths if path.suffix.lower() in CHECKPOINTS and path.is_file())
-
-
-def _sha256(path: Path) -> str:
-    status = path.stat()
-    return _hash_once(path, status.st_mtime_ns, status.st_size)
 
 
 @lru_cache(maxsize=64)

@@ -7,6 +7,7 @@ from .example import BlendGANExample
 from .face_align import FaceAlign
 from .face_latent import FaceLatent
 from .face_paste_back import FacePasteBack
+from .finetune import BlendGANFinetune
 from .generate import BlendGANGenerate
 from .indicator_sweep import IndicatorSweep
 from .loader import BlendGANLoader
@@ -37,6 +38,7 @@ class BlendGANExtension(ComfyExtension):
             IndicatorSweep,
             FaceAlign,
             FacePasteBack,
+            BlendGANFinetune,
         ]
 
 

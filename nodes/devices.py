@@ -59,6 +59,12 @@ def make_room() -> None:
     management.soft_empty_cache()
 
 
+def compute_device() -> str:
+    """The device that ComfyUI computes on, as a training's --device takes it."""
+    device = management.get_torch_device()
+    return str(device) if device.type in ("cpu", "cuda", "mps") else "auto"
+
+
 def stop_if_cancelled() -> None:
     """Raise what ends the node if the user pressed Cancel."""
     management.throw_exception_if_processing_interrupted()

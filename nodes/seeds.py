@@ -5,10 +5,11 @@ from comfy_api.latest import io
 MAX_SEED = 2**64 - 1  # what PyTorch's generators take
 
 
-def seed_input(tooltip: str) -> io.Int.Input:
-    """The widget `seed`, with the page's choice of what happens to it after a run."""
+def seed_input(tooltip: str, after: bool | io.ControlAfterGenerate = True) -> io.Int.Input:
+    """The widget `seed`, with the page's choice of what happens to it after a run; `after` is that
+    choice at first, True leaves it to the page."""
     return io.Int.Input(
-        "seed", default=0, min=0, max=MAX_SEED, control_after_generate=True, tooltip=tooltip
+        "seed", default=0, min=0, max=MAX_SEED, control_after_generate=after, tooltip=tooltip
     )
 
 

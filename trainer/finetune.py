@@ -66,6 +66,8 @@ class FinetuneConfig(AdversarialConfig):
     delta: bool = False
     """store in the loader's folder only what changed, at most a tenth of the whole file; it loads
     on top of --checkpoint, which must then be kept. The run folder has the same model as a whole"""
+    models_folder: Path | None = None
+    """where the new checkpoint goes; the folder that the ComfyUI loader looks into if not given"""
     out: Path | None = None
     """the run folder; runs/finetune/NAME if not given"""
     steps: int | None = None
@@ -90,7 +92,7 @@ def finetune(config: FinetuneConfig) -> Path | None:
     began = time.perf_counter()
     config = settle(config)
     require_files(config, {"checkpoint": "a checkpoint that stylises"})
-    listed = models_folder() / f"{config.name}.safetensors"
+    listed = (config.models_folder or models_folder()) / f"{config.name}.safetensors"
     if listed.exists() and not (config.resume or config.dry_run):
         raise BlendGANError(f"{listed} exists already; choose another --name")
     run = Run(config, config.accumulate)

@@ -7,6 +7,11 @@ models_dir = os.path.join(tempfile.gettempdir(), "comfyui-stub-without-models")
 folder_names_and_paths: dict[str, tuple[list[str], set[str]]] = {}
 
 
+def get_temp_directory() -> str:
+    """ComfyUI's folder for what may be gone after a restart; it need not exist."""
+    return os.path.join(tempfile.gettempdir(), "comfyui-stub-temp")
+
+
 def add_model_folder_path(
     folder_name: str, full_folder_path: str, is_default: bool = False
 ) -> None:

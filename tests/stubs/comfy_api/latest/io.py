@@ -6,11 +6,21 @@ compared with tests/node_schema.json.
 """
 
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 
 def _without_none(values: dict) -> dict:
     return {key: value for key, value in values.items() if value is not None}
+
+
+class ControlAfterGenerate(str, Enum):
+    """What the page does to a widget's value after a run."""
+
+    fixed = "fixed"
+    increment = "increment"
+    decrement = "decrement"
+    randomize = "randomize"
 
 
 class Input:
@@ -116,6 +126,9 @@ class Boolean:
 
 class String:
     io_type = "STRING"
+
+    class Output(Output):
+        io_type = "STRING"
 
     class Input(Input):
         io_type = "STRING"
