@@ -43,22 +43,22 @@ def train(command: str, flags: list[str], folder: Path, steps: int) -> Path | No
     show = devices.show_progress(steps)
     with open(folder / "told.txt", "w+b") as told, open(folder / "errors.txt", "w+b") as errors:
         with _process(flags, told, errors) as process:
-            shown = None
-            while process.poll() is None:
+            shown, running = None, True
+            while running:
+                running = process.poll() is None  # asked first: what it wrote last is shown too
                 grid = _last_grid(run)
                 if grid == shown:
                     show(_last_step(run))
                 else:
                     show(_last_step(run), lambda path=grid: _open(path))
                     shown = grid
-                time.sleep(POLL_SECONDS)
+                time.sleep(POLL_SECONDS if running else 0)
         for stream in (told, errors):
             stream.seek(0)
         for line in told.read().decode(errors="replace").splitlines():
             logger.info("%s: %s", command, line)
         if process.returncode:
             raise BlendGANError(_why(process.returncode, errors.read().decode(errors="replace")))
-    show(steps)
     return _last_grid(run)
 
 

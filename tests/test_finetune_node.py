@@ -35,7 +35,7 @@ if name.startswith("breaks"):
     torn.write_bytes(b"half")
     sys.exit("Traceback (most recent call last):\\nIndexError: our own mistake")
 shutil.copy(GRID, run / "samples" / "0000003.png")
-(run / "log.jsonl").write_text('{"step": 3}\n')
+(run / "log.jsonl").write_text('{"step": 3}\\n')
 start = pathlib.Path(flags["--checkpoint"]).read_bytes()
 size = int.from_bytes(start[:8], "little")
 header = json.loads(start[8 : 8 + size])

@@ -238,6 +238,8 @@ class ComfyNode:
         for socket in schema.inputs:
             group = sockets.setdefault("optional" if socket.optional else "required", {})
             group[socket.id] = (socket.io_type, socket.as_dict())
+        if schema.is_output_node:
+            sockets["hidden"] = {"prompt": ("PROMPT",), "extra_pnginfo": ("EXTRA_PNGINFO",)}
         return {
             "input": sockets,
             "input_order": {group: list(members) for group, members in sockets.items()},
