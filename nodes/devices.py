@@ -14,6 +14,7 @@ from ..blendgan_core import BlendGAN
 from ..blendgan_core.blendgan import PARTS
 
 CHUNK_PIXELS = 2**20  # one 1024 px picture at a time, sixteen of 256 px
+CPU_CHUNK_PIXELS = 2**16  # on a CPU, which a larger batch makes no faster, for a prompt Cancel
 CHUNK_MEMORY = 3 * 2**29  # bytes that a chunk's activations take at most, weights not counted
 PREVIEW_SIDE = 1024  # pixels
 PREVIEW_SECONDS = 0.5  # from one preview to the next
@@ -90,11 +91,12 @@ def show_progress(total: int) -> Callable[[int, Callable[[], Image.Image] | None
 
 
 def chunks(count: int, pixels: int) -> Iterator[slice]:
-    """Slices of a batch of `count` pictures of that many pixels, about a megapixel each.
+    """Slices of a batch of `count` pictures of that many pixels, about a megapixel each on a GPU.
 
     Moves the progress bar of the node that runs. Between two chunks the user's Cancel takes effect.
     """
-    size = max(1, CHUNK_PIXELS // pixels)
+    on_cpu = management.get_torch_device().type == "cpu"
+    size = max(1, (min(CHUNK_PIXELS, CPU_CHUNK_PIXELS) if on_cpu else CHUNK_PIXELS) // pixels)
     bar = comfy.utils.ProgressBar(count)
     for start in range(0, count, size):
         management.throw_exception_if_processing_interrupted()
