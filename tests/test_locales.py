@@ -17,7 +17,8 @@ def english(nodes: dict[str, type]) -> dict:
     entries = {}
     for node_id, node in sorted(nodes.items()):
         info = node.GET_NODE_INFO_V1()
-        inputs = {name: value for group in info["input"].values() for name, value in group.items()}
+        shown = [info["input"][kind] for kind in info["input"].keys() - {"hidden"}]
+        inputs = {name: value for group in shown for name, value in group.items()}
         outputs = zip(info["output_name"], info["output_tooltips"], strict=True)
         entries[node_id] = {
             "display_name": info["display_name"],
