@@ -39,7 +39,6 @@ def test_what_is_stored_in_half_precision(path):
     assert model.generator.synthesis.dtype == torch.bfloat16
 
 
-
 def test_a_model_ready_to_compute_saves_what_it_loaded(path, tmp_path):
     """The order of its weights in memory is not that of the file."""
     model = blendgan_core.load(path)

@@ -81,4 +81,3 @@ def test_half_precision(network, w, dtype, tolerance, smallest, monkeypatch):
     expected = network(w, noise)
     monkeypatch.setattr(network, "dtype", dtype)
     assert relative_error(network(w, noise), expected) < tolerance
-

@@ -36,6 +36,8 @@ Value = float | list[float]
 # flags that a resumed run may change
 MAY_CHANGE = {"out", "steps", "save_every", "device", "resume", "dry_run", "accumulate"}
 LOG_EVERY = 10
+
+
 class Run:
     """A run folder, and the loop that fills it."""
 
