@@ -39,7 +39,7 @@ from .style_distance import measure
 from .training_config import TrainingConfig, require_files
 
 DEFAULTS = {
-    "fast": {"steps": 120, "batch": 2, "lr": 0.005},
+    "fast": {"steps": 120, "batch": 2, "lr": 0.004},
     "paper": {"steps": 1000, "batch": 1, "lr": 0.002},
 }
 MOST_OF_A_FILE = 0.1  # that a delta may take
@@ -75,7 +75,7 @@ class FinetuneConfig(AdversarialConfig):
     batch: int | None = None
     """random faces a step; 1 in paper mode (paper), 2 in fast mode if not given"""
     lr: float | None = None
-    """Adam's learning rate; .002 in paper mode (paper), .005 in fast mode if not given"""
+    """Adam's learning rate; .002 in paper mode (paper), .004 in fast mode if not given"""
     ema_images: float = 350
     """half-life of the averaged generator; that of a full training would keep 93% of the old
     weights"""

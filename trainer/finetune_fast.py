@@ -1,10 +1,10 @@
 """The fast fine-tune: one style from one picture without discriminators.
 
-What a discriminator would have to find out from one picture is computed from it: the statistics of
-its patches, the Gram matrices of the frozen VGG, and its style code. Faces of the frozen start
-model hold the rest in place: natural ones (i = L) must stay what they were, and stylised ones keep
-their face's layout and the places of its edges. Only the style mapping, alpha, and the synthesis
-from 16 pixels on are trained; what lies below decides pose and shape.
+What a discriminator would have to find out from one picture is computed from it: which of its
+patches belongs where (nearby_patches.py), the statistics of all of them, the Gram matrices of the
+frozen VGG, and its style code. The frozen start model holds the natural faces (i = L) where they
+are. Only the style mapping, alpha, and the synthesis from 16 pixels on are trained; what lies below
+decides pose and shape.
 """
 
 from copy import deepcopy
@@ -18,25 +18,22 @@ from blendgan_core.layers import average_pool
 from blendgan_core.style_encoder import StyleEncoder, gram_upper
 
 from .ema import update_ema_
+from .nearby_patches import nearby_patch_loss
 
 SMALLEST_TRAINED = 16  # pixels
 WEIGHTS = {
-    "patches": 8.0,
+    "nearby": 4.0,
+    "patches": 16.0,
     "gram": 0.5,
     "code": 1.0,
-    "layout": 0.3,
-    "edges": 0.3,
-    "natural": 30.0,
+    "natural": 40.0,
 }
-MAPPING_LR = 5.0  # times the learning rate: the mapping's layers have a hundredth of the others'
-AVERAGE_DECAY = 0.9  # of the averaged generator, a step
+MAPPING_LR = 6.0  # times the learning rate: the mapping's layers have a hundredth of the others'
+AVERAGE_DECAY = 0.96  # of the averaged generator, a step
 PATCH = 5  # pixels a side
 PATCH_SCALES = 3
 PATCHES_FROM = 256  # pixels a side
-FILTERS = 32
-EDGE_SIDE = 32  # pixels
-LAYOUT_TAP = 2  # relu3_4
-LAYOUT_SIDE = 8  # places a side
+FILTERS = 16
 
 
 class FastFinetune(nn.Module):
@@ -60,10 +57,11 @@ class FastFinetune(nn.Module):
         self._references = references
         with torch.no_grad():
             self._codes = torch.cat([style_encoder(reference[None]) for reference in references])
+            self._grams = [self._gram_matrices(reference[None]) for reference in references]
         mapping, others = trained_weights(generator)
         self.optimizer = torch.optim.Adam(
             [{"params": others, "lr": lr}, {"params": mapping, "lr": lr * MAPPING_LR}],
-            betas=(0.5, 0.99),
+            betas=(0.9, 0.99),
         )
         for weight in mapping + others:
             weight.requires_grad_(True)
@@ -97,20 +95,17 @@ class FastFinetune(nn.Module):
         noise = synthesis.draw_noise(count, torch.default_generator)
         with torch.no_grad():
             natural = start.synthesis(w_face, noise)
-            wanted = self._features(torch.cat([reference, natural]))
         w_style = self.generator.map_style(z_style)
         w = torch.cat([w_face, blending(w_face, w_style, indicator=0)])
         kept, stylised = synthesis(w, [torch.cat([maps, maps]) for maps in noise]).split(count)
-        features = self._features(stylised)
-        grams = encoder.grams(features)
-        code = encoder.predictor(encoder.standardize(grams))
+        grams = self._gram_matrices(stylised)
+        code = encoder.predictor(encoder.standardize(torch.cat(grams, dim=1)))
         losses = {
+            "nearby": nearby_patch_loss(stylised, reference),
             "patches": patch_loss(stylised, reference),
-            "gram": gram_loss(features, [tap[:1] for tap in wanted]),
+            "gram": gram_loss(grams, self._grams[picture]),
             "code": (1 - F.cosine_similarity(code, z_style)).mean(),
-            "layout": layout_loss(features[LAYOUT_TAP], wanted[LAYOUT_TAP][1:]),
-            "edges": edge_loss(stylised, natural),
-            "natural": F.mse_loss(kept, natural),
+            "natural": F.l1_loss(kept, natural),
         }
         self.optimizer.zero_grad(set_to_none=True)
         sum(WEIGHTS[name] * loss for name, loss in losses.items()).backward()
@@ -121,9 +116,11 @@ class FastFinetune(nn.Module):
             "alpha": blending.alpha.detach().clone()
         }
 
-    def _features(self, images: Tensor) -> list[Tensor]:
+    def _gram_matrices(self, images: Tensor) -> list[Tensor]:
+        """[N, 3, R, R] -> the upper triangle of each stage, [N, G]."""
         encoder = self._frozen[1]
-        return encoder.features(average_pool(images, encoder.config.image_size))
+        features = encoder.features(average_pool(images, encoder.config.image_size))
+        return [gram_upper(tap) for tap in features]
 
 
 def trained_weights(generator: Generator) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
@@ -157,41 +154,11 @@ def patch_loss(images: Tensor, reference: Tensor) -> Tensor:
     return torch.stack(losses).mean()
 
 
-def gram_loss(features: list[Tensor], wanted: list[Tensor]) -> Tensor:
+def gram_loss(grams: list[Tensor], wanted: list[Tensor]) -> Tensor:
     """Mean squared difference of the logarithms of Gram matrices, whose values span orders of
-    magnitude. Lists of [N, C, H, W], and of [1, C, H, W] for the reference -> scalar."""
+    magnitude. A list of [N, G], and of [1, G] for the reference -> scalar."""
     losses = []
-    for tap, reference in zip(features, wanted, strict=True):
-        gram, target = gram_upper(tap), gram_upper(reference)
+    for gram, target in zip(grams, wanted, strict=True):
         small = 1e-3 * target.mean()
         losses.append(((gram + small).log() - (target + small).log()).square().mean())
     return torch.stack(losses).mean()
-
-
-def layout_loss(features: Tensor, wanted: Tensor) -> Tensor:
-    """How differently the places of two pictures resemble one another, whatever their colours
-    (self-similarity). [N, C, H, W] each -> scalar."""
-    return (self_similarity(features) - self_similarity(wanted)).abs().mean()
-
-
-def edge_loss(images: Tensor, faces: Tensor) -> Tensor:
-    """1 - correlation of how strong the edges are, place by place: eyes and mouths stay where they
-    are, whatever they are drawn with. [N, 3, R, R] each -> scalar."""
-    ours, theirs = (edge_strength(x).flatten(1) for x in (images, faces))
-    ours, theirs = (x - x.mean(dim=1, keepdim=True) for x in (ours, theirs))
-    return (1 - F.cosine_similarity(ours, theirs, eps=1e-6)).mean()
-
-
-def edge_strength(images: Tensor) -> Tensor:
-    """[N, 3, R, R] -> [N, E - 1, E - 1], E at most EDGE_SIDE pixels."""
-    grey = average_pool(images.mean(dim=1, keepdim=True), min(EDGE_SIDE, images.shape[-1]))[:, 0]
-    down = grey[:, 1:, :-1] - grey[:, :-1, :-1]
-    right = grey[:, :-1, 1:] - grey[:, :-1, :-1]
-    return (down.square() + right.square() + 1e-4).sqrt()
-
-
-def self_similarity(features: Tensor) -> Tensor:
-    """Cosines between all pairs of places. [N, C, H, W] -> [N, P, P]."""
-    places = F.adaptive_avg_pool2d(features, LAYOUT_SIDE).flatten(2)  # [N, C, P]
-    places = F.normalize(places - places.mean(dim=2, keepdim=True), dim=1)
-    return places.mT @ places
