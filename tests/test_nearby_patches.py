@@ -1,4 +1,4 @@
-"""Pictures made of the reference's nearby patches: whole where it is itself, moved with it, near."""
+"""Pictures made of the nearby patches of a reference."""
 
 import torch
 from torch.nn import functional as F
@@ -29,41 +29,35 @@ def test_a_reference_within_reach_is_found_and_one_beyond_is_not():
         assert found or (made[inner] - moved[inner]).abs().mean() > 0.1
 
 
-def test_each_pixel_is_the_mean_of_the_patches_over_it(monkeypatch):
-    """Against a loop over the places of a grey picture, nothing but nearness being asked for."""
+def test_each_pixel_is_that_of_the_nearest_patch(monkeypatch):
+    """Against a loop over the places, nothing but nearness being asked for."""
     monkeypatch.setattr(nearby_patches, "FAR", 0.0)
     monkeypatch.setattr(nearby_patches, "WANTED", 1e9)  # so all patches are wanted alike
     side, half = 9, nearby_patches.PATCH // 2
     picture, reference = noise(2, 3, side, side)[:, None].unbind()
-    padded = F.pad(reference, (REACH,) * 4, mode="replicate")
-    total, count = torch.zeros(3, side, side), torch.zeros(side, side)
-    places = [(y, x) for y in range(side) for x in range(side)]
-    for y, x in places:
+    made = made_of_nearby_patches(picture, reference)[0]
+    padded = F.pad(reference, (REACH,) * 4, mode="replicate")[0]
+    for y, x in [(0, 0), (4, 4), (8, 3), (1, 7)]:
         rows = slice(max(0, y - half), min(side, y + half + 1))
         columns = slice(max(0, x - half), min(side, x + half + 1))
-        candidates = [
-            padded[0, :, rows.start + dy : rows.stop + dy, columns.start + dx : columns.stop + dx]
-            for dy in range(2 * REACH + 1)
-            for dx in range(2 * REACH + 1)
-        ]
-        ours = picture[0, :, rows, columns]
-        total[:, rows, columns] += min(candidates, key=lambda c: (c - ours).square().mean().item())
-        count[rows, columns] += 1
-    # the patches at the border are smaller: their means weigh more there
-    made = made_of_nearby_patches(picture, reference)[0]
-    inner = slice(2 * half, side - 2 * half)
-    torch.testing.assert_close(made[:, inner, inner], (total / count)[:, inner, inner])
+        found = {}
+        for dy in range(2 * REACH + 1):
+            for dx in range(2 * REACH + 1):
+                theirs = padded[:, dy : dy + side, dx : dx + side]
+                difference = (theirs - picture[0])[:, rows, columns].square().mean().item()
+                found[difference] = theirs[:, y, x]
+        assert torch.equal(made[:, y, x], found[min(found)])
 
 
-def test_a_patch_that_nothing_uses_draws_its_neighbours(monkeypatch):
-    """A grey picture and a grey reference with one white dot. The patch around it can take nothing
-    without the dot, hence a dot of 1/25; its neighbours take it only where it is wanted."""
-    reference = torch.zeros(1, 3, 24, 24)
+def test_a_patch_that_nothing_uses_draws_others(monkeypatch):
+    """A dark reference with a white dot, a dark picture with a faint one 2 pixels beside it. The
+    faint dot is nearer to nothing, of which there is plenty, than to the white one."""
+    reference, picture = torch.zeros(2, 1, 3, 24, 24)
     reference[..., 12, 12] = 1.0
-    picture = torch.full((1, 3, 24, 24), 0.01)
-    drawn = made_of_nearby_patches(picture, reference).amax()
+    picture[..., 12, 14] = 0.3
+    assert made_of_nearby_patches(picture, reference)[0, 0, 12, 14] == 1
     monkeypatch.setattr(nearby_patches, "WANTED", 1e9)
-    assert made_of_nearby_patches(picture, reference).amax() < 0.05 < 0.2 < drawn
+    assert made_of_nearby_patches(picture, reference)[0, 0, 12, 14] == 0
 
 
 def test_a_reference_of_one_colour_and_one_picture_are_no_division_by_zero():

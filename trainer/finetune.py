@@ -3,8 +3,8 @@ or from several in that style.
 
 --mode paper is the paper's appendix A.5: the style encoder is frozen; the generator and all three
 discriminators are trained. D_face still sees natural faces, D_style and D_style_latent only the
-reference. --mode fast comes to the same style distance in less than a tenth of the time, without
-discriminators: see finetune_fast.py.
+reference. --mode fast does without discriminators, in a tenth of the time: see
+finetune_fast.py.
 """
 
 import time
@@ -39,7 +39,7 @@ from .style_distance import measure
 from .training_config import TrainingConfig, require_files
 
 DEFAULTS = {
-    "fast": {"steps": 120, "batch": 2, "lr": 0.004},
+    "fast": {"steps": 140, "batch": 2, "lr": 0.004},
     "paper": {"steps": 1000, "batch": 1, "lr": 0.002},
 }
 MOST_OF_A_FILE = 0.1  # that a delta may take
@@ -55,7 +55,7 @@ class FinetuneConfig(AdversarialConfig):
     """paper: all of the generator against three discriminators (A.5). fast: no discriminators; the
     style mapping, alpha and the layers from 16 pixels on learn from the reference's patches, Gram
     matrices and style code, while the frozen start model holds natural faces where they are; a
-    tenth of the time or less. It refuses --natural and the discriminators' flags"""
+    tenth of the time. It refuses --natural and the discriminators' flags"""
     checkpoint: Path = STARTER
     """the model to start from, or its hf:// address; the default weights if not given"""
     natural: tuple[Path, ...] = ()
@@ -71,7 +71,7 @@ class FinetuneConfig(AdversarialConfig):
     out: Path | None = None
     """the run folder; runs/finetune/NAME if not given"""
     steps: int | None = None
-    """optimiser steps; 1000 in paper mode (paper), 120 in fast mode if not given"""
+    """optimiser steps; 1000 in paper mode (paper), 140 in fast mode if not given"""
     batch: int | None = None
     """random faces a step; 1 in paper mode (paper), 2 in fast mode if not given"""
     lr: float | None = None

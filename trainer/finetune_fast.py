@@ -23,10 +23,10 @@ from .nearby_patches import nearby_patch_loss
 SMALLEST_TRAINED = 16  # pixels
 WEIGHTS = {
     "nearby": 4.0,
-    "patches": 16.0,
+    "patches": 10.0,
     "gram": 0.5,
     "code": 1.0,
-    "natural": 40.0,
+    "natural": 50.0,
 }
 MAPPING_LR = 6.0  # times the learning rate: the mapping's layers have a hundredth of the others'
 AVERAGE_DECAY = 0.96  # of the averaged generator, a step

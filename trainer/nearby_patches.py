@@ -37,7 +37,8 @@ def nearby_patch_loss(images: Tensor, reference: Tensor) -> Tensor:
 
 @torch.no_grad()
 def made_of_nearby_patches(images: Tensor, reference: Tensor) -> Tensor:
-    """[N, 3, R, R], [1, 3, R, R] -> [N, 3, R, R], the overlapping patches averaged."""
+    """The middle pixel of the nearest patch, for each place: the mean of all patches over a place
+    would be blurred. [N, 3, R, R], [1, 3, R, R] -> [N, 3, R, R]."""
     side, reach = images.shape[-1], range(2 * REACH + 1)
     shifts = [(slice(y, y + side), slice(x, x + side)) for y in reach for x in reach]
     padded = F.pad(reference, (REACH,) * 4, mode="replicate")
@@ -54,9 +55,9 @@ def made_of_nearby_patches(images: Tensor, reference: Tensor) -> Tensor:
         torch.minimum(seen, distances[:, k], out=seen)
     for k, (rows, columns) in enumerate(shifts):
         distances[:, k] /= WANTED * unit + nearest[:, rows, columns]
-    chosen = distances.argmin(dim=1, keepdim=True)
-    votes = torch.zeros_like(distances).scatter_(1, chosen, 1.0)
-    return torch.einsum("nkhw,kchw->nchw", box_mean(votes), shifted)
+    chosen = distances.argmin(dim=1)  # [N, R, R]
+    place = torch.arange(side, device=images.device)
+    return shifted.movedim(1, -1)[chosen, place[:, None], place].movedim(-1, 1)
 
 
 def box_mean(maps: Tensor) -> Tensor:
