@@ -3,8 +3,7 @@ or from several in that style.
 
 --mode paper is the paper's appendix A.5: the style encoder is frozen; the generator and all three
 discriminators are trained. D_face still sees natural faces, D_style and D_style_latent only the
-reference. --mode fast does without discriminators, in a tenth of the time: see
-finetune_fast.py.
+reference. --mode fast does without discriminators: see finetune_fast.py.
 """
 
 import time
