@@ -23,7 +23,7 @@ from .devices import ManagedModel
 from .images import from_image
 from .types import ModelSocket
 
-DEFAULT_STEPS = {"fast": 120, "paper": 1000}  # the trainer's own
+DEFAULT_STEPS = {"fast": 140, "paper": 1000}  # the trainer's own
 SCRATCH = "blendgan_finetune"  # in ComfyUI's temporary folder
 FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')  # in a file's name, on one system or another
 LONGEST_NAME = 100
@@ -78,7 +78,7 @@ class BlendGANFinetune(io.ComfyNode):
                     default=0,
                     min=0,
                     max=100000,
-                    tooltip="How long to train; 0: 120 steps in fast mode, 1000 in paper mode.",
+                    tooltip="How long to train; 0: 140 steps in fast mode, 1000 in paper mode.",
                 ),
                 seeds.seed_input(
                     "Seed of all that is random. Another seed means another training.",
