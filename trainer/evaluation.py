@@ -1,0 +1,168 @@
+"""The course of an evaluation: draw, generate, read, measure."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from blendgan_core.blendgan import BlendGAN
+
+from .evaluation_figures import (
+    Figures,
+    Ground,
+    frechet,
+    inversion_figures,
+    leaks_by_chance,
+    read_styles,
+    result_figures,
+)
+from .evaluation_pictures import (
+    OTHER_REAL,
+    REAL,
+    Design,
+    Tick,
+    draw_faces,
+    face_codes,
+    paint_by_rule,
+    render,
+    style_codes,
+    stylise,
+    values_of,
+)
+from .evaluator_network import Evaluator, Reading
+from .measures import gaussian, moments, r2
+from .portrait_labels import ATTRIBUTES
+from .styles import STYLES
+
+Step = tuple[int, float]  # an indicator and its theta
+
+
+@dataclass
+class GridPictures:
+    """What is kept to be looked at."""
+
+    references: Tensor  # of the first group [S, 3, R, R]
+    faces: Tensor  # all, natural [K * P, 3, R, R]
+    painted: Tensor  # the first group's, by rule [P, S, 3, R, R]
+    sitters: Tensor  # [K * P, 3, R, R]
+    inverted: Tensor | None  # [K * P, 3, R, R]
+    results: dict[Step, Tensor]  # the first group's [P, S, 3, R, R]
+
+
+def indicators(num_layers: int) -> list[Step]:
+    """i = 0, 2, .. L, and between two of them the layer between, which takes half of the style."""
+    steps: list[Step] = []
+    for indicator in range(0, num_layers + 1, 2):
+        steps.append((indicator, 1.0))
+        if indicator + 1 < num_layers:
+            steps.append((indicator + 1, 0.5))
+    return steps
+
+
+def picture_count(design: Design, steps: int, inverts: bool) -> int:
+    """Pictures that `measure` draws or generates."""
+    references, real = design.groups * len(STYLES), 4 * design.pictures
+    painted = design.count + design.pictures
+    generated = (1 + steps) * design.pictures + inverts * design.count
+    return references + real + painted + generated
+
+
+def measure(
+    model: BlendGAN,
+    evaluator: Evaluator,
+    design: Design,
+    truncation: float,
+    steps: list[Step],
+    tick: Tick,
+) -> tuple[dict[str, Any], GridPictures]:
+    """All figures of the report, and the pictures of its grids; tick is called for each picture."""
+    real, real_floor = _yardstick(design, evaluator, design.real, tick)
+    natural, natural_floor = _yardstick(design, evaluator, design.natural, tick)
+    sitters = render(design.sitters(), tick)
+    references = render(design.references(), tick)
+    read_references, read_sitters = evaluator.read(references), evaluator.read(sitters)
+    truth = values_of(design.references()).view(design.groups, len(STYLES), -1)
+    names = list(evaluator.config.styles)
+    numbers = torch.tensor([names.index(style) for style in STYLES])
+    ground = Ground(design, ATTRIBUTES, numbers, read_sitters, truth, real)
+
+    painted = paint_by_rule(design, tick)
+    read_painted = evaluator.read(painted.flatten(0, 2))
+    w_face = face_codes(model, design.pictures, design.seed, truncation)
+    z_style = style_codes(model, references)
+    faces = draw_faces(model, w_face, tick)
+    read_faces = evaluator.read(faces)
+    w_face, faces = w_face[: design.count], faces[: design.count]
+    model_ground = replace(ground, faces=Reading(*(part[: design.count] for part in read_faces)))
+
+    rows, kept = [], {}
+    for indicator, theta in steps:
+        results = stylise(model, design, w_face, z_style, indicator, theta, tick)
+        reading = evaluator.read(results)
+        kept[indicator, theta] = results.view(painted.shape)[0].clone()
+        rows.append(
+            {
+                "indicator": indicator,
+                "theta": theta,
+                "figures": result_figures(reading, model_ground),
+                "leak_by_chance": leaks_by_chance(reading, model_ground),
+                "read_styles": read_styles(reading, model_ground, len(names)),
+            }
+        )
+    inversion, inverted = (None, None)
+    if model.psp_encoder is not None:
+        inversion, inverted = _inversion(model, evaluator, design, sitters, read_sitters, tick)
+    right = read_references.styles.argmax(dim=1) == numbers.repeat(design.groups)
+    figures = {
+        "styles": list(STYLES),
+        "evaluator_styles": names,
+        "rows": rows,
+        "painted": result_figures(read_painted, ground),
+        "painted_leak_by_chance": leaks_by_chance(read_painted, ground),
+        "references_read": right.double().mean().item(),
+        "style_match_by_chance": 1 / len(STYLES),
+        "frechet_floor": real_floor,
+        "natural_frechet": frechet(_grouped(read_faces.features, design), natural, design.seed),
+        "natural_frechet_floor": natural_floor,
+        "inversion": inversion,
+    }
+    grids = GridPictures(
+        references[: len(STYLES)], faces, painted[0].clone(), sitters, inverted, kept
+    )
+    return figures, grids
+
+
+def _yardstick(design, evaluator, portraits_of, tick) -> tuple[tuple[Tensor, Tensor], float]:
+    """The Gaussian of real portraits' features, and how far that of as many others is from it."""
+    real, other = (
+        evaluator.read(render(portraits_of(first), tick)).features for first in (REAL, OTHER_REAL)
+    )
+    theirs = gaussian(*moments(_grouped(real, design)))
+    return theirs, frechet(_grouped(other, design), theirs, design.seed).value
+
+
+def _grouped(features: Tensor, design: Design) -> Tensor:
+    return features.view(design.groups, -1, features.shape[-1])
+
+
+def _inversion(
+    model: BlendGAN,
+    evaluator: Evaluator,
+    design: Design,
+    sitters: Tensor,
+    read_sitters: Reading,
+    tick: Tick,
+) -> tuple[dict[str, Any], Tensor]:
+    """Of natural portraits that pSp turns into codes and the generator into pictures (i = L)."""
+    w_face = torch.cat([model.invert(part).cpu() for part in sitters.split(8)])
+    inverted = draw_faces(model, w_face, tick)
+    truth = values_of(design.sitters())
+    figures: Figures = inversion_figures(
+        truth, evaluator.read(inverted), sitters, inverted, design.seed
+    )
+    ceiling = r2(truth, read_sitters.attributes).tolist()
+    return {
+        "figures": figures,
+        "portraits_read": dict(zip(ATTRIBUTES, ceiling, strict=True)),
+    }, inverted

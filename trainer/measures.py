@@ -1,0 +1,125 @@
+"""The measures of `trainer.evaluate`: pure functions from readings and features to numbers.
+
+Pictures come in K independent groups: P faces of their own, each in S styles, a reference of its
+own for every style. So tensors begin with [K, P, S] (a result), [K, P] (a face) or [K, S] (a
+reference), and any groups of the K are a smaller experiment of the same kind.
+"""
+
+import torch
+from torch import Tensor
+
+TINY = 1e-12
+MOST_SHIFTS = 8
+
+
+def r2(truth: Tensor, found: Tensor) -> Tensor:
+    """Coefficient of determination, without a fit: 1 is equal, 0 no better than the mean.
+
+    Both [N, A] -> [A]; rows in which `truth` is nan are left out of its column.
+    """
+    known = truth.isfinite()
+    count = known.sum(dim=0)
+    mean = truth.nan_to_num().sum(dim=0) / count
+    error = torch.where(known, found - truth, 0.0).square().sum(dim=0)
+    spread = torch.where(known, truth - mean, 0.0).square().sum(dim=0)
+    return 1 - error / spread.clamp_min(TINY)
+
+
+def retention(faces: Tensor, results: Tensor) -> Tensor:
+    """R2 of every attribute between a face's natural picture and its stylised ones.
+
+    faces: [K, P, A]; results: [K, P, S, A] -> [A].
+    """
+    truth = faces[:, :, None].expand_as(results)
+    return r2(truth.flatten(0, 2), results.flatten(0, 2))
+
+
+def leak(references: Tensor, results: Tensor) -> Tensor:
+    """Share of the variance of the results' attributes, within a style, that the same attribute of
+    the reference explains: their squared correlation once the means of each style are taken off.
+
+    references: [K, S, A], nan where not known; results: [K, P, S, A] -> [A].
+    """
+    known = references.isfinite()  # [K, S, A]
+    shown = results.mean(dim=1)
+    x = _centred(references.nan_to_num(), known)
+    level = (shown * known).sum(dim=0) / known.sum(dim=0).clamp_min(1)  # [S, A]
+    y = torch.where(known[:, None], results - level, 0.0)  # [K, P, S, A]
+    faces = results.shape[1]
+    together = (x[:, None] * y).sum(dim=(0, 1, 2))
+    apart = faces * x.square().sum(dim=(0, 1)) * y.square().sum(dim=(0, 1, 2))
+    return together.square() / apart.clamp_min(TINY)
+
+
+def leak_by_chance(references: Tensor, results: Tensor) -> Tensor:
+    """The leak from references of the same style that were not used: those of other groups."""
+    shifts = range(1, min(len(references), MOST_SHIFTS + 1))
+    return torch.stack([leak(references.roll(shift, 0), results) for shift in shifts]).mean(dim=0)
+
+
+def _centred(values: Tensor, known: Tensor) -> Tensor:
+    """values: [K, ..] less their mean over the known ones of the K; 0 where not known."""
+    mean = (values * known).sum(dim=0) / known.sum(dim=0).clamp_min(1)
+    return (values - mean) * known
+
+
+def mean_distance(features: Tensor) -> Tensor:
+    """Mean Euclidean distance between two different rows. [.., N, F] -> [..], N >= 2."""
+    count = features.shape[-2]
+    distances = torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist")
+    return distances.sum(dim=(-1, -2)) / (count * (count - 1))
+
+
+def diversity(results: Tensor) -> Tensor:
+    """How far one face is apart in different styles: features [K, P, S, F] -> [K]."""
+    return mean_distance(results).mean(dim=1)
+
+
+def face_distance(results: Tensor) -> Tensor:
+    """How far faces in one style are apart: features [K, P, S, F] -> [K]."""
+    return mean_distance(results.transpose(1, 2)).mean(dim=1)
+
+
+def moments(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each group: count [K], mean [K, F] and mean outer product [K, F, F].
+
+    features: [K, N, F].
+    """
+    groups, count, _ = features.shape
+    outer = features.transpose(1, 2) @ features / count
+    return features.new_full((groups,), count), features.mean(dim=1), outer
+
+
+def gaussian(count: Tensor, mean: Tensor, outer: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean [F] and covariance [F, F] of all groups together, from `moments` of each."""
+    share = count / count.sum()
+    centre = share @ mean
+    covariance = torch.einsum("k,kij->ij", share, outer) - torch.outer(centre, centre)
+    return centre, covariance * (count.sum() / (count.sum() - 1))
+
+
+def frechet_distance(ours: tuple[Tensor, Tensor], theirs: tuple[Tensor, Tensor]) -> Tensor:
+    """Frechet distance of two Gaussians (Dowson and Landau 1982; Heusel et al. 2017), scalar.
+
+    Each is a mean [F] and a covariance [F, F]:
+    |m1 - m2|^2 + tr(C1 + C2 - 2 (C2^1/2 C1 C2^1/2)^1/2).
+    """
+    (mean, covariance), (other_mean, other_covariance) = ours, theirs
+    values, vectors = torch.linalg.eigh(other_covariance)
+    root = vectors * values.clamp_min(0).sqrt() @ vectors.T
+    product = root @ covariance @ root
+    cross = torch.linalg.eigvalsh((product + product.T) / 2).clamp_min(0).sqrt().sum()
+    traces = covariance.trace() + other_covariance.trace()
+    return (mean - other_mean).square().sum() + traces - 2 * cross
+
+
+def psnr(pictures: Tensor, others: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio in dB. Both [N, 3, H, W] in [-1, 1] -> [N]."""
+    error = (pictures - others).square().mean(dim=(1, 2, 3))
+    return 10 * torch.log10(4 / error.clamp_min(TINY))
+
+
+def confusion(true_style: Tensor, read_style: Tensor, num_styles: int) -> Tensor:
+    """Counts [S, S]: row the true style, column the one that was read. Both [N] of 0..S - 1."""
+    cells = true_style * num_styles + read_style
+    return torch.bincount(cells, minlength=num_styles**2).view(num_styles, num_styles)
