@@ -22,7 +22,7 @@ from .cli import run_cli
 from .evaluation import indicators, measure, picture_count
 from .evaluation_grids import write_grids
 from .evaluation_pictures import Design
-from .evaluation_report import write_report
+from .evaluation_report import CURVES, write_report
 from .evaluator_network import BUILT_IN, Evaluator, load_evaluator
 from .portrait_labels import ATTRIBUTES, NATURAL
 from .styles import STYLES
@@ -65,7 +65,7 @@ def evaluate(config: EvaluateConfig) -> Path:
     check_fits(evaluator, config.evaluator)
     model = load_model(config)
     evaluator.to(model.generator.w_mean.device)
-    check_output(config.out / "report.md")
+    check_output(config.out / CURVES)
     steps = indicators(model.num_layers)
     total = picture_count(design, len(steps), model.psp_encoder is not None)
     with tqdm(total=total, unit=" pictures", smoothing=0.02, dynamic_ncols=True) as bar:

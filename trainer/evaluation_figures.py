@@ -8,7 +8,6 @@ from torch import Tensor
 
 from .evaluation_pictures import Design
 from .evaluator_network import Reading
-
 from .measures import (
     confusion,
     diversity,

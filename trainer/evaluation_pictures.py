@@ -60,9 +60,7 @@ class Design:
         """As many styled portraits as there are stylised pictures, as even over the styles, group
         by group; first: REAL or OTHER_REAL."""
         return [
-            self.portrait(style, first + number)
-            for number in range(self.count)
-            for style in STYLES
+            self.portrait(style, first + number) for number in range(self.count) for style in STYLES
         ]
 
     def natural(self, first: int) -> list[Portrait]:
