@@ -12,6 +12,7 @@ from .measures import (
     confusion,
     diversity,
     face_distance,
+    face_shown,
     frechet_distance,
     gaussian,
     leak,
@@ -59,6 +60,8 @@ def result_figures(reading: Reading, ground: Ground) -> Figures:
     figures = {"style_match": estimate(torch.mean, right.double().mean(dim=(1, 2)), seed=seed)}
     kept = estimates(_with_mean(retention), faces, attributes, seed=seed)
     figures |= _named("retention", ground.attributes, kept)
+    shown = estimates(_with_mean(face_shown), faces, attributes, seed=seed)
+    figures |= _named("face_shown", ground.attributes, shown)
     figures["frechet"] = frechet(features.flatten(1, 2), ground.real, seed)
     figures["diversity"] = estimate(torch.mean, diversity(features), seed=seed)
     figures["face_spread"] = estimate(

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ CURVES = "curves.png"
 COLUMNS = {
     "style_match": "style match",
     "retention": "face retention",
+    "face_shown": "face shown",
     "frechet": "Frechet distance",
     "diversity": "diversity",
     "face_spread": "face spread",
@@ -57,36 +59,23 @@ def _heading(report: dict[str, Any]) -> str:
 
 
 def _main_table(report: dict[str, Any]) -> str:
-    floor, chance = report["frechet_floor"], report["style_match_by_chance"]
-    header = ["i (theta)", *COLUMNS.values()]
-    body = []
-    for row in report["rows"]:
-        figures = row["figures"]
-        cells = [_step(row)]
-        for name in COLUMNS:
-            text = _interval(figures[name])
-            if name == "frechet":
-                text += f", {figures[name].value / floor:.1f} x floor"
-            body_cell = text
-            cells.append(body_cell)
-        body.append(cells)
-    painted = report["painted"]
-    cells = ["painted by rule"]
-    for name in COLUMNS:
-        text = _interval(painted[name])
-        cells.append(
-            text if name != "frechet" else f"{text}, {painted[name].value / floor:.1f} x floor"
-        )
-    body.append(cells)
-    leak = report["rows"][0]["leak_by_chance"]["leak"]
-    body.append(
-        ["chance or floor", f"{chance:.3f}", "0 (the mean face)", f"{floor:.3f}", "0", "0"]
-        + [f"{leak:.3f}"]
-    )
+    floor = report["frechet_floor"]
+    body = [[_step(row), *_main_cells(row["figures"], floor)] for row in report["rows"]]
+    body.append(["painted by rule", *_main_cells(report["painted"], floor)])
+    by_chance = {
+        "style_match": report["style_match_by_chance"],
+        "retention": 0.0,
+        "face_shown": 1 / (report["faces"] - 1),
+        "frechet": floor,
+        "diversity": 0.0,
+        "face_spread": 0.0,
+        "leak": report["rows"][0]["leak_by_chance"]["leak"],
+    }
+    body.append(["chance or floor", *(f"{by_chance[name]:.{DIGITS}f}" for name in COLUMNS)])
     natural, natural_floor = report["natural_frechet"], report["natural_frechet_floor"]
     return (
         "## Over the indicator\n\n"
-        f"{_table(header, body)}\n\n"
+        f"{_table(['i (theta)', *COLUMNS.values()], body)}\n\n"
         f"The evaluator names the style of {report['references_read']:.1%} of the references "
         "themselves. *Painted by rule* is what a perfect model would make: portraits, each painted "
         "by the very function and random numbers that painted the reference.\n\n"
@@ -95,17 +84,24 @@ def _main_table(report: dict[str, Any]) -> str:
     )
 
 
+def _main_cells(figures: dict[str, Estimate], floor: float) -> list[str]:
+    cells = {name: _interval(figures[name]) for name in COLUMNS}
+    cells["frechet"] += f", {figures['frechet'].value / floor:.1f} x floor"
+    return list(cells.values())
+
+
 def _attribute_table(report: dict[str, Any]) -> str:
     rows = report["rows"]
     middle = rows[min(2, len(rows) - 1)]
     shown = [rows[0], middle]
     header = ["attribute"]
-    header += [f"retention, i = {row['indicator']}" for row in shown] + ["painted by rule"]
-    header += [f"leak, i = {row['indicator']}" for row in shown] + ["painted by rule", "by chance"]
+    for measure in ("retention", "face shown", "leak"):
+        header += [f"{measure}, i = {row['indicator']}" for row in shown] + ["painted by rule"]
+    header.append("leak by chance")
     body = []
     for attribute in ATTRIBUTES:
         cells = [_words(attribute)]
-        for measure in ("retention", "leak"):
+        for measure in ("retention", "face_shown", "leak"):
             name = f"{measure}_{attribute}"
             cells += [_interval(row["figures"][name]) for row in shown]
             cells.append(_interval(report["painted"][name]))
@@ -167,13 +163,14 @@ def _plot(report: dict[str, Any], path: Path) -> None:
 
     groups = [[curve(name, label, 0)] for name, label in COLUMNS.items()]
     titles = list(COLUMNS.values())
-    for measure in ("retention", "leak"):
+    for measure in ("face_shown", "leak"):
+        # without their intervals, which would hide one another
         group = [
-            curve(f"{measure}_{name}", _words(name), number)
+            replace(curve(f"{measure}_{name}", _words(name), number), band=())
             for number, name in enumerate(ATTRIBUTES)
         ]
         groups.append(group)
-        titles.append(f"{measure} by attribute")
+        titles.append(f"{COLUMNS[measure]} by attribute")
     plot_panels(path, groups, titles, "indicator + 1 - theta")
 
 

@@ -34,21 +34,35 @@ def retention(faces: Tensor, results: Tensor) -> Tensor:
     return r2(truth.flatten(0, 2), results.flatten(0, 2))
 
 
+def face_shown(faces: Tensor, results: Tensor) -> Tensor:
+    """Share of the variance of the results' attributes, within a style, that the same attribute of
+    the face explains: `retention` for a reading that is too high or too low in a style.
+
+    faces: [K, P, A]; results: [K, P, S, A] -> squared correlations [A].
+    """
+    x = (faces - faces.mean(dim=(0, 1)))[:, :, None]
+    y = results - results.mean(dim=(0, 1))
+    together = (x * y).sum(dim=(0, 1, 2)).square()
+    apart = x.square().sum(dim=(0, 1, 2)) * results.shape[2] * y.square().sum(dim=(0, 1, 2))
+    return together / apart.clamp_min(TINY)
+
+
 def leak(references: Tensor, results: Tensor) -> Tensor:
     """Share of the variance of the results' attributes, within a style, that the same attribute of
-    the reference explains: their squared correlation once the means of each style are taken off.
+    the reference explains.
 
-    references: [K, S, A], nan where not known; results: [K, P, S, A] -> [A].
+    How much a result follows its reference is the slope between pictures of the same faces, so that
+    the faces of a group cannot pass for it. references: [K, S, A], nan where not known; results:
+    [K, P, S, A], S >= 2 -> [A].
     """
-    known = references.isfinite()  # [K, S, A]
-    shown = results.mean(dim=1)
-    x = _centred(references.nan_to_num(), known)
-    level = (shown * known).sum(dim=0) / known.sum(dim=0).clamp_min(1)  # [S, A]
-    y = torch.where(known[:, None], results - level, 0.0)  # [K, P, S, A]
-    faces = results.shape[1]
-    together = (x[:, None] * y).sum(dim=(0, 1, 2))
-    apart = faces * x.square().sum(dim=(0, 1)) * y.square().sum(dim=(0, 1, 2))
-    return together.square() / apart.clamp_min(TINY)
+    known = references.isfinite()
+    x = _centred(references.nan_to_num(), known, 0)  # [K, S, A]
+    within = _centred(x, known, 1)
+    y = _centred(results, known[:, None].expand_as(results), (0, 1))
+    shown = y.mean(dim=1)
+    slope = (within * shown).sum(dim=(0, 1)) / within.square().sum(dim=(0, 1)).clamp_min(TINY)
+    followed = slope.square() * x.square().sum(dim=(0, 1)) * results.shape[1]
+    return followed / y.square().sum(dim=(0, 1, 2)).clamp_min(TINY)
 
 
 def leak_by_chance(references: Tensor, results: Tensor) -> Tensor:
@@ -57,10 +71,10 @@ def leak_by_chance(references: Tensor, results: Tensor) -> Tensor:
     return torch.stack([leak(references.roll(shift, 0), results) for shift in shifts]).mean(dim=0)
 
 
-def _centred(values: Tensor, known: Tensor) -> Tensor:
-    """values: [K, ..] less their mean over the known ones of the K; 0 where not known."""
-    mean = (values * known).sum(dim=0) / known.sum(dim=0).clamp_min(1)
-    return (values - mean) * known
+def _centred(values: Tensor, known: Tensor, dim: int | tuple[int, ...]) -> Tensor:
+    """Values less their mean over the known ones along dim; 0 where not known."""
+    count = known.sum(dim=dim, keepdim=True).clamp_min(1)
+    return (values - (values * known).sum(dim=dim, keepdim=True) / count) * known
 
 
 def mean_distance(features: Tensor) -> Tensor:

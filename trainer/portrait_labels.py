@@ -65,12 +65,13 @@ class LabelledPortraits:
                 held_out.append(number)
             else:
                 learnt[style].append(number)
-        missing = [style for style, numbers in learnt.items() if not numbers]
-        if missing or not found or not held_out:
+        tested = {style_of[number] for number in held_out}
+        missing = [style for place, style in enumerate(self.styles) if place not in tested]
+        if missing or not found:
             raise BlendGANError(
-                f"{folder} has too few pictures: {', '.join(missing) or 'styled ones'} are missing,"
-                f" or there are none to hold out; an evaluator needs {HELD_OUT} natural portraits "
-                "or more, and styled ones"
+                f"{folder} has too few pictures of {', '.join(missing) or 'any style'}: of "
+                f"{HELD_OUT} one is held out for the test, and {HELD_OUT} of each style are needed "
+                f"or more, natural ones included"
             )
         self.targets = torch.tensor(targets)  # [M, A]
         self.style_of = torch.tensor(style_of)

@@ -1,0 +1,141 @@
+"""An evaluation from end to end on a tiny model, and what it refuses."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from tiny_model import tiny_model
+
+import blendgan_core
+from blendgan_core.errors import BlendGANError, CheckpointError
+from trainer.evaluate import EvaluateConfig, design_of, evaluate
+from trainer.evaluation import indicators, measure
+from trainer.evaluation_pictures import Design, paint_by_rule, render
+from trainer.evaluator_network import Evaluator, EvaluatorConfig, load_evaluator, save_evaluator
+from trainer.portrait_labels import ATTRIBUTES
+from trainer.styles import STYLES
+from trainer.synthesize import HELD_OUT_SEED, SynthesizeConfig, synthesize
+
+GROUPS, FACES = 2, 2
+
+
+def write_evaluator(path: Path, styles: tuple[str, ...] = ("natural", *sorted(STYLES))) -> Path:
+    torch.manual_seed(0)
+    sizes = {"channels": (8, 8, 8, 8), "num_features": 8}
+    evaluator = Evaluator(EvaluatorConfig(styles=styles, attributes=ATTRIBUTES, **sizes))
+    return save_evaluator(evaluator, path, {})
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory) -> EvaluateConfig:
+    folder = tmp_path_factory.mktemp("evaluation")
+    model = tiny_model(blendgan_core)
+    blendgan_core.save(model, folder / "tiny.safetensors")
+    return EvaluateConfig(
+        checkpoint=str(folder / "tiny.safetensors"),
+        evaluator=write_evaluator(folder / "evaluator.safetensors"),
+        out=folder / "report",
+        groups=GROUPS,
+        faces=FACES,
+        device="cpu",
+    )
+
+
+def test_a_whole_evaluation(config, capsys):
+    path = evaluate(config)
+    report = json.loads((config.out / "report.json").read_text())
+    text = path.read_text()
+    assert text in capsys.readouterr().out
+    steps = [(row["indicator"], row["theta"]) for row in report["rows"]]
+    assert steps == indicators(8)
+    last = report["rows"][-1]["figures"]  # i = L, where the result is the natural picture
+    assert last["retention"]["value"] == pytest.approx(1, abs=1e-6)
+    assert last["face_spread"]["value"] == pytest.approx(1, abs=1e-6)
+    assert last["diversity"]["value"] == pytest.approx(0, abs=1e-5)
+    for row in report["rows"]:
+        assert sum(map(sum, row["read_styles"])) == GROUPS * FACES * len(STYLES)
+        for name, figure in row["figures"].items():
+            assert figure["low"] <= figure["value"] + 1e-9, name
+    assert set(report["inversion"]["portraits_read"]) == set(ATTRIBUTES)
+    for name in ("curves.png", "styles.png", "faces.png", "inversion.png"):
+        assert name in text
+        Image.open(config.out / name).verify()
+
+
+def test_the_same_seed_gives_the_same_figures(config):
+    """For a model without a pSp encoder, whose report has no inversion."""
+    evaluator, _ = load_evaluator(config.evaluator)
+    model = tiny_model(blendgan_core, parts=("generator", "style_encoder"))
+    runs = [
+        measure(model, evaluator, Design(2, 2, seed), 1.0, [(0, 1.0)], lambda: None)[0]
+        for seed in (3, 3, 4)
+    ]
+    assert runs[0] == runs[1] and runs[0] != runs[2]
+    assert runs[0]["inversion"] is None
+
+
+def test_rows_of_the_table():
+    assert indicators(4) == [(0, 1.0), (1, 0.5), (2, 1.0), (3, 0.5), (4, 1.0)]
+    assert len(indicators(18)) == 19
+
+
+def test_portraits_of_an_evaluation_are_in_no_training_set(tmp_path):
+    with pytest.raises(BlendGANError, match="--seed"):
+        synthesize(SynthesizeConfig(out=tmp_path, count=1, seed=HELD_OUT_SEED))
+    design = Design(2, 2, seed=0)
+    every = [*design.references(), *design.real(100_000), *design.real(200_000)]
+    every += [*design.natural(100_000), *design.natural(200_000), *design.sitters()]
+    assert min(portrait.seed for portrait in every) >= HELD_OUT_SEED
+    assert len(set(every)) == len(every)
+
+
+def test_what_is_painted_by_rule_has_the_style_of_the_reference_and_the_sitters_face():
+    """Painted on the reference's own sitter it would be the reference."""
+
+    class OwnSitters(Design):
+        def sitters(self):
+            return [self.references()[0]]
+
+    design = OwnSitters(1, 1, seed=0)
+    painted = paint_by_rule(design, lambda: None)
+    assert painted.shape == (1, 1, len(STYLES), 3, 64, 64)
+    reference = render(design.references()[:1], lambda: None)
+    torch.testing.assert_close(painted[0, 0, 0], reference[0])
+    assert (painted[0, 0, 1] - reference[0]).abs().mean() > 0.05
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"groups": 1}, "--groups is 1"),
+        ({"faces": 0}, "--faces is 0"),
+        ({"seed": -1}, "--seed is -1"),
+        ({"truncation": -0.5}, "--truncation is -0.5"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(config, flags, message):
+    with pytest.raises(BlendGANError, match=message):
+        design_of(replace(config, **flags))
+
+
+def test_quick_takes_fewer_pictures_unless_told_otherwise(config):
+    usual = replace(config, groups=None, faces=None)
+    quick = replace(usual, quick=True)
+    assert design_of(quick).pictures * 8 == design_of(usual).pictures
+    assert design_of(replace(quick, groups=5)).groups == 5
+
+
+def test_what_is_missing_is_named(config, tmp_path):
+    alone = tmp_path / "generator.safetensors"
+    blendgan_core.save(tiny_model(blendgan_core, parts=("generator",)), alone)
+    with pytest.raises(CheckpointError, match="this needs a style encoder"):
+        evaluate(replace(config, checkpoint=str(alone), out=tmp_path / "out"))
+    with pytest.raises(CheckpointError, match=r"gone\.safetensors does not exist"):
+        evaluate(replace(config, evaluator=tmp_path / "gone.safetensors"))
+    other = write_evaluator(tmp_path / "other.safetensors", ("natural", "cubism"))
+    with pytest.raises(BlendGANError, match="knows the styles cubism, natural.*Train another"):
+        evaluate(replace(config, evaluator=other))
+    assert not (tmp_path / "out").exists()
