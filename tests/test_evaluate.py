@@ -60,7 +60,7 @@ def test_a_whole_evaluation(config, capsys):
         for name, figure in row["figures"].items():
             assert figure["low"] <= figure["value"] + 1e-9, name
     assert set(report["inversion"]["portraits_read"]) == set(ATTRIBUTES)
-    for name in ("curves.png", "styles.png", "faces.png", "inversion.png"):
+    for name in ("curves.png", "styles.jpg", "faces.jpg", "inversion.jpg"):
         assert name in text
         Image.open(config.out / name).verify()
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .evaluation_grids import SHEETS
+from .evaluation_grids import FACE_SHEET, INVERSION_SHEET, STYLE_SHEET
 from .plots import COLOURS, Curve, plot_panels
 from .portrait_labels import ATTRIBUTES
 from .resampling import Estimate
@@ -145,11 +145,17 @@ def _inversion(inversion: dict[str, Any]) -> str:
 
 def _pictures(report: dict[str, Any]) -> str:
     faces = report["faces"] // report["groups"]
-    lines = [f"## Pictures\n\n![The measures over the indicator]({CURVES})"]
-    for name, words in SHEETS.items():
-        if name != "inversion.png" or report["inversion"]:
-            lines.append(f"{words.format(faces=faces)}\n\n![{name}]({name})")
-    return "\n\n".join(lines)
+    parts = [
+        f"## Pictures\n\n![The measures over the indicator]({CURVES})",
+        f"A row for each style: the reference, {faces} faces at i = 0, and {faces} portraits "
+        "painted in it by rule. The first row has the natural pictures of both.\n\n"
+        f"![Styles]({STYLE_SHEET})",
+        "Faces of the first group, each in one style, from i = L on the left, the natural picture, "
+        f"by twos to i = 0, then the reference.\n\n![Faces]({FACE_SHEET})",
+    ]
+    if report["inversion"]:
+        parts.append(f"Portraits, each beside its inversion.\n\n![Inversions]({INVERSION_SHEET})")
+    return "\n\n".join(parts)
 
 
 def _plot(report: dict[str, Any], path: Path) -> None:
