@@ -24,6 +24,7 @@ from .evaluation_grids import write_grids
 from .evaluation_pictures import Design
 from .evaluation_report import CURVES, write_report
 from .evaluator_network import BUILT_IN, Evaluator, load_evaluator
+from .paper_tables import PaperTablesConfig, check_paper_flags, paper_tables
 from .portrait_labels import ATTRIBUTES, NATURAL
 from .styles import STYLES
 
@@ -33,7 +34,7 @@ HIGHEST_SEED = 2**32
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateConfig:
+class EvaluateConfig(PaperTablesConfig):
     """Measure a checkpoint on synthetic portraits, whose styles and attributes are known."""
 
     checkpoint: str
@@ -61,6 +62,7 @@ class EvaluateConfig:
 def evaluate(config: EvaluateConfig) -> Path:
     """Measure, write the report and print its tables; return report.md's path."""
     design = design_of(config)
+    check_paper_flags(config)
     evaluator, test = load_evaluator(config.evaluator)
     check_fits(evaluator, config.evaluator)
     model = load_model(config)
@@ -71,6 +73,7 @@ def evaluate(config: EvaluateConfig) -> Path:
     with tqdm(total=total, unit=" pictures", smoothing=0.02, dynamic_ncols=True) as bar:
         figures, grids = measure(model, evaluator, design, config.truncation, steps, bar.update)
     report = describe(config, design, model, test) | figures
+    report["paper"] = paper_tables(config, model, config.seed)
     path = write_report(report, config.out)
     write_grids(grids, config.out)
     print(path.read_text(encoding="utf-8"))

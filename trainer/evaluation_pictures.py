@@ -27,7 +27,7 @@ AT_ONCE = 8  # pictures of a model
 # what sets the portraits of one purpose apart: the tens of thousands of their indices
 REFERENCES, REAL, OTHER_REAL, PAINTED = 0, 100_000, 200_000, 300_000
 
-Tick = Callable[[], object]  # is called for every picture
+Tick = Callable[..., object]  # is told of every picture, or of how many
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .evaluation_grids import FACE_SHEET, INVERSION_SHEET, STYLE_SHEET
+from .paper_tables import paper_text
 from .plots import COLOURS, Curve, plot_panels
 from .portrait_labels import ATTRIBUTES
 from .resampling import Estimate
@@ -42,6 +43,8 @@ def report_text(report: dict[str, Any]) -> str:
     parts = [_heading(report), _main_table(report), _attribute_table(report), _confusion(report)]
     if report["inversion"]:
         parts.append(_inversion(report["inversion"]))
+    if report["paper"]:
+        parts.append(paper_text(report["paper"], report["num_layers"]))
     parts.append(_pictures(report))
     return "\n\n".join(parts) + "\n"
 
