@@ -16,6 +16,8 @@ from trainer.measures import (
     leak_by_chance,
     mean_distance,
     moments,
+    off_style,
+    predict_linearly,
     psnr,
     r2,
     retention,
@@ -189,3 +191,23 @@ def test_groups_stay_together_and_the_seed_decides():
     assert first != estimates(two, values, values, seed=4, resamples=20)
     expected = [values.mean().item(), values.sum().item()]
     assert [found.value for found in first] == pytest.approx(expected)
+
+
+def test_a_line_reads_off_codes_what_is_in_them_and_nothing_else():
+    """Codes longer than there are portraits, which would fit anything that they are shown."""
+    codes = normal(120, 200)
+    inside = codes @ normal(200, seed=1) / 200**0.5
+    values = torch.stack([20 * codes[:, :3].sum(dim=1), normal(120, seed=2)], dim=1)
+    few = torch.cat([codes[:, :3], inside[:, None]], dim=1)
+    found = r2(values, predict_linearly(few, values))
+    assert found[0] > 0.99 and found[1] < 0.1
+    assert r2(values, predict_linearly(codes, values))[1] < 0.1
+    hidden = values.clone()
+    hidden[::7] = torch.nan
+    assert r2(hidden, predict_linearly(few, hidden))[0] > 0.8
+
+
+def test_off_style_leaves_nothing_of_the_style():
+    values = torch.tensor([[1.0], [10], [3], [torch.nan], [5], [14]])  # two styles in turn
+    expected = torch.tensor([[-2.0], [-2], [0], [torch.nan], [2], [2]])
+    torch.testing.assert_close(off_style(values, 2), expected, equal_nan=True)

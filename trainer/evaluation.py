@@ -7,10 +7,12 @@ import torch
 from torch import Tensor
 
 from blendgan_core.blendgan import BlendGAN
+from blendgan_core.colour import match_colours
 
 from .evaluation_figures import (
     Figures,
     Ground,
+    code_figures,
     frechet,
     inversion_figures,
     leaks_by_chance,
@@ -18,6 +20,7 @@ from .evaluation_figures import (
     result_figures,
 )
 from .evaluation_pictures import (
+    AT_ONCE,
     OTHER_REAL,
     REAL,
     Design,
@@ -34,6 +37,9 @@ from .evaluator_network import Evaluator, Reading
 from .measures import gaussian, moments, r2
 from .portrait_labels import ATTRIBUTES
 from .styles import STYLES
+from .synthesize import Portrait
+
+CODE_PICTURES = 100 * len(STYLES)  # a raw Gram code of the official encoder has 1.2 MB
 
 Step = tuple[int, float]  # an indicator and its theta
 
@@ -77,8 +83,12 @@ def measure(
     tick: Tick,
 ) -> tuple[dict[str, Any], GridPictures]:
     """All figures of the report, and the pictures of its grids; tick is called for each picture."""
-    real, real_floor = _yardstick(design, evaluator, design.real, tick)
-    natural, natural_floor = _yardstick(design, evaluator, design.natural, tick)
+    real_pictures = render(design.real(REAL), tick)
+    real, real_floor = _yardstick(evaluator, design, real_pictures, design.real(OTHER_REAL), tick)
+    natural, natural_floor = _yardstick(
+        evaluator, design, render(design.natural(REAL), tick), design.natural(OTHER_REAL), tick
+    )
+    codes = _code_figures(model, design, real_pictures)
     sitters = render(design.sitters(), tick)
     references = render(design.references(), tick)
     read_references, read_sitters = evaluator.read(references), evaluator.read(sitters)
@@ -96,6 +106,8 @@ def measure(
     w_face, faces = w_face[: design.count], faces[: design.count]
     model_ground = replace(ground, faces=Reading(*(part[: design.count] for part in read_faces)))
 
+    pairs = faces.repeat_interleave(len(STYLES), dim=0), design.paired(references)
+    recoloured = match_colours(*pairs).clamp(-1, 1)
     rows, kept = [], {}
     for indicator, theta in steps:
         results = stylise(model, design, w_face, z_style, indicator, theta, tick)
@@ -125,6 +137,8 @@ def measure(
         "frechet_floor": real_floor,
         "natural_frechet": frechet(_grouped(read_faces.features, design), natural, design.seed),
         "natural_frechet_floor": natural_floor,
+        "recoloured": result_figures(evaluator.read(recoloured), model_ground),
+        "codes": codes,
         "inversion": inversion,
     }
     grids = GridPictures(
@@ -133,13 +147,32 @@ def measure(
     return figures, grids
 
 
-def _yardstick(design, evaluator, portraits_of, tick) -> tuple[tuple[Tensor, Tensor], float]:
+def _yardstick(
+    evaluator: Evaluator,
+    design: Design,
+    pictures: Tensor,
+    others: list[Portrait],
+    tick: Tick,
+) -> tuple[tuple[Tensor, Tensor], float]:
     """The Gaussian of real portraits' features, and how far that of as many others is from it."""
-    real, other = (
-        evaluator.read(render(portraits_of(first), tick)).features for first in (REAL, OTHER_REAL)
-    )
-    theirs = gaussian(*moments(_grouped(real, design)))
-    return theirs, frechet(_grouped(other, design), theirs, design.seed).value
+    theirs = gaussian(*moments(_grouped(evaluator.read(pictures).features, design)))
+    others = _grouped(evaluator.read(render(others, tick)).features, design)
+    return theirs, frechet(others, theirs, design.seed).value
+
+
+def _code_figures(model: BlendGAN, design: Design, pictures: Tensor) -> dict[str, Figures]:
+    """What the style codes hold of the sitters, and what the Gram values that they are made of do,
+    which would be the codes if no encoder were learnt (paper, figure 11)."""
+    count = min(len(pictures), CODE_PICTURES)
+    truth = values_of(design.real(REAL)[:count])
+    pictures, encoder = pictures[:count], model.style_encoder
+    with torch.no_grad():
+        parts = pictures.to(model.generator.w_mean.device).split(AT_ONCE)
+        grams = torch.cat([encoder.gram_features(part).cpu() for part in parts])
+    return {
+        "learned": code_figures(style_codes(model, pictures), truth),
+        "gram": code_figures(grams, truth),
+    }
 
 
 def _grouped(features: Tensor, design: Design) -> Tensor:

@@ -19,6 +19,8 @@ from .measures import (
     leak_by_chance,
     mean_distance,
     moments,
+    off_style,
+    predict_linearly,
     psnr,
     r2,
     retention,
@@ -86,6 +88,17 @@ def frechet(features: Tensor, real: tuple[Tensor, Tensor], seed: int) -> Estimat
     return estimate(
         lambda *parts: frechet_distance(gaussian(*parts), real), *moments(features), seed=seed
     )
+
+
+def code_figures(codes: Tensor, truth: Tensor) -> Figures:
+    """How much of the sitters a straight line reads off the codes of styled portraits, beyond what
+    the style tells: R2 by attribute, on portraits that the line was not learnt from.
+
+    codes: [N, D]; truth: [N, A], the styles in turn.
+    """
+    values = off_style(truth, len(STYLES))
+    found = predict_linearly(off_style(codes, len(STYLES)), values)
+    return _named("r2", ATTRIBUTES, estimates(_with_mean(r2), values, found, seed=0))
 
 
 def inversion_figures(

@@ -48,6 +48,12 @@ class Design:
         """Faces in all."""
         return self.groups * self.faces
 
+    def paired(self, of_references: Tensor) -> Tensor:
+        """[K * S, ..] -> for each stylised picture, in order, its reference's [K * P * S, ..]."""
+        shape = of_references.shape[1:]
+        groups = of_references.view(self.groups, 1, len(STYLES), *shape)
+        return groups.expand(-1, self.faces, *groups.shape[2:]).reshape(self.pictures, *shape)
+
     def portrait(self, style: str | None, index: int) -> Portrait:
         """A portrait that no folder of `trainer.synthesize` holds, whatever its seed."""
         return Portrait(HELD_OUT_SEED + self.seed, style, index, SIZE)
@@ -142,10 +148,8 @@ def stylise(
 ) -> Tensor:
     """All pairs within the groups. w_face: [K * P, L, W]; z_style: [K * S, Z] -> pictures
     [K * P * S, 3, R, R], faces in order, each in all the styles."""
-    styles = len(STYLES)
-    faces = w_face.repeat_interleave(styles, dim=0)
-    codes = z_style.view(design.groups, 1, styles, -1).expand(-1, design.faces, -1, -1)
-    pairs = zip(faces.split(AT_ONCE), codes.flatten(0, 2).split(AT_ONCE), strict=True)
+    faces = w_face.repeat_interleave(len(STYLES), dim=0)
+    pairs = zip(faces.split(AT_ONCE), design.paired(z_style).split(AT_ONCE), strict=True)
     pictures = [
         draw_faces(model, model.blend(face, code, indicator, theta), tick) for face, code in pairs
     ]

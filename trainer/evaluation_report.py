@@ -30,7 +30,7 @@ DIGITS = 3
 def write_report(report: dict[str, Any], folder: Path) -> Path:
     """Write report.json, report.md and curves.png into the folder; return report.md's path."""
     folder.mkdir(parents=True, exist_ok=True)
-    plain = json.dumps(_plain(report), indent=1, allow_nan=False)
+    plain = json.dumps(plain(report), indent=1, allow_nan=False)
     write_file(folder / "report.json", plain.encode())
     _plot(report, folder / CURVES)
     path = folder / "report.md"
@@ -41,6 +41,7 @@ def write_report(report: dict[str, Any], folder: Path) -> Path:
 def report_text(report: dict[str, Any]) -> str:
     """report.md."""
     parts = [_heading(report), _main_table(report), _attribute_table(report), _confusion(report)]
+    parts.append(_codes(report["codes"]))
     if report["inversion"]:
         parts.append(_inversion(report["inversion"]))
     if report["paper"]:
@@ -64,6 +65,7 @@ def _heading(report: dict[str, Any]) -> str:
 def _main_table(report: dict[str, Any]) -> str:
     floor = report["frechet_floor"]
     body = [[_step(row), *_main_cells(row["figures"], floor)] for row in report["rows"]]
+    body.append(["colours only", *_main_cells(report["recoloured"], floor)])
     body.append(["painted by rule", *_main_cells(report["painted"], floor)])
     by_chance = {
         "style_match": report["style_match_by_chance"],
@@ -81,7 +83,8 @@ def _main_table(report: dict[str, Any]) -> str:
         f"{_table(['i (theta)', *COLUMNS.values()], body)}\n\n"
         f"The evaluator names the style of {report['references_read']:.1%} of the references "
         "themselves. *Painted by rule* is what a perfect model would make: portraits, each painted "
-        "by the very function and random numbers that painted the reference.\n\n"
+        "by the very function and random numbers that painted the reference. *Colours only* are "
+        "the natural pictures with the reference's palette and nothing else.\n\n"
         f"Natural branch (i = L): Frechet distance {_interval(natural)} from natural portraits, "
         f"{natural.value / natural_floor:.1f} times the floor of {natural_floor:.3f}."
     )
@@ -123,6 +126,20 @@ def _confusion(report: dict[str, Any]) -> str:
     return (
         "## What the results at i = 0 are read as\n\n"
         f"{_table(header, body)}\n\nPercent of the results with a reference in the row's style."
+    )
+
+
+def _codes(codes: dict[str, dict[str, Estimate]]) -> str:
+    body = [
+        [_words(name), *(_interval(codes[kind][f"r2_{name}"]) for kind in ("learned", "gram"))]
+        for name in ATTRIBUTES
+    ]
+    body.append(["mean", *(_interval(codes[kind]["r2"]) for kind in ("learned", "gram"))])
+    return (
+        "## What the style codes hold of the sitter\n\n"
+        "R2 of what a straight line reads off the codes of styled portraits, beyond their style; 0 "
+        "is nothing. The raw Gram values are what the codes would be if no encoder were learnt.\n\n"
+        f"{_table(['attribute', 'learned codes', 'raw Gram values'], body)}"
     )
 
 
@@ -201,14 +218,14 @@ def _table(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """For JSON: estimates as objects, numbers to eight places, nan as null."""
     if isinstance(value, Estimate):
-        return _plain(value._asdict())
+        return plain(value._asdict())
     if isinstance(value, dict):
-        return {name: _plain(entry) for name, entry in value.items()}
+        return {name: plain(entry) for name, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     if isinstance(value, float):
         return round(value, 8) if math.isfinite(value) else None
     return value
