@@ -30,8 +30,8 @@ DIGITS = 3
 def write_report(report: dict[str, Any], folder: Path) -> Path:
     """Write report.json, report.md and curves.png into the folder; return report.md's path."""
     folder.mkdir(parents=True, exist_ok=True)
-    plain = json.dumps(plain(report), indent=1, allow_nan=False)
-    write_file(folder / "report.json", plain.encode())
+    text = json.dumps(plain(report), indent=1, allow_nan=False)
+    write_file(folder / "report.json", text.encode())
     _plot(report, folder / CURVES)
     path = folder / "report.md"
     write_file(path, report_text(report).encode())
