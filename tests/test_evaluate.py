@@ -72,7 +72,7 @@ def test_a_whole_evaluation(config, report):
 def test_the_same_seed_gives_the_same_figures(config, report):
     """Of a model without its pSp encoder, whose report has no inversion."""
     evaluator, _ = load_evaluator(config.evaluator)
-    model = tiny_model(blendgan_core, parts=("generator", "style_encoder"))
+    model = blendgan_core.load(config.checkpoint, parts=("generator", "style_encoder"))
     design = design_of(config)
     figures, grids = measure(model, evaluator, design, 1.0, [(0, 1.0)], lambda _=1: None)
     again = plain(figures)
