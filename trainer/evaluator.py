@@ -39,7 +39,7 @@ class EvaluatorTrainingConfig(TrainingConfig):
 
     portraits: Path
     """a folder of `python -m trainer.synthesize`, with its attributes.jsonl"""
-    steps: int = 4000
+    steps: int = 2300
     """optimiser steps"""
     batch: int = 64
     """pictures a step, of all processes together: half natural, half even over the styles"""

@@ -70,8 +70,9 @@ def plot_run(rows: Sequence[dict[str, Any]], folder: Path) -> None:
 def plot_panels(
     path: Path, groups: Sequence[Sequence[Curve]], titles: Sequence[str], across: str
 ) -> None:
-    """Write a panel for each group of curves; across: what their horizontal axis counts."""
-    _write(path, groups, titles, across)
+    """Write a panel for each group of curves, all with linear axes; across: what the horizontal one
+    counts."""
+    _write(path, groups, titles, across, decades=math.inf)
 
 
 def measurements(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -144,7 +145,7 @@ def _between(layer: int, layers: int) -> tuple[int, int, int]:
 class _Panel:
     """The axes of one panel: from steps and values to pixels."""
 
-    def __init__(self, number: int, columns: int, curves: Sequence[Curve]):
+    def __init__(self, number: int, columns: int, curves: Sequence[Curve], decades: float):
         self.left = number % columns * PANEL[0]
         self.top = number // columns * PANEL[1]
         steps = [step for curve in curves for step in curve.steps]
@@ -152,7 +153,7 @@ class _Panel:
         values = [value for values in drawn for value in values]
         self.first, self.last = min(steps), max(max(steps), min(steps) + 1)
         low, high = min(values), max(values)
-        self.logarithmic = low > 0 and math.log10(high / low) > DECADES
+        self.logarithmic = low > 0 and math.log10(high / low) > decades
         if self.logarithmic:
             low = max(low, high / 10**MOST_DECADES)
             self.low, self.high = 10 ** math.floor(math.log10(low)), high * 1.2
@@ -173,11 +174,15 @@ class _Panel:
 
 
 def _write(
-    path: Path, groups: Sequence[Sequence[Curve]], titles: Sequence[str], across: str = "step"
+    path: Path,
+    groups: Sequence[Sequence[Curve]],
+    titles: Sequence[str],
+    across: str = "step",
+    decades: float = DECADES,
 ) -> None:
     columns = min(COLUMNS, len(groups))
     size = PANEL[0] * columns, PANEL[1] * -(-len(groups) // columns)
-    panels = [_Panel(number, columns, curves) for number, curves in enumerate(groups)]
+    panels = [_Panel(number, columns, curves, decades) for number, curves in enumerate(groups)]
     fine = Image.new("RGB", (size[0] * FINE, size[1] * FINE), "white")
     lines = ImageDraw.Draw(fine)
     for panel, curves in zip(panels, groups, strict=True):
