@@ -139,7 +139,7 @@ def test_other_panels_show_a_curve_between_the_ends_of_its_interval(tmp_path):
     drawn = np.asarray(Image.open(path))
     assert drawn.shape == (PANEL[1], 2 * PANEL[0], 3)
     middle = drawn[60:280, PANEL[0] // 2 + 20].astype(int)
-    blue = np.flatnonzero(middle[:, 2] - middle[:, 0] > 40)  # the curve and the band's two lines
+    blue = np.flatnonzero(middle[:, 2] - middle[:, 0] > 15)  # the curve and the band's two lines
     runs = np.split(blue, np.flatnonzero(np.diff(blue) > 1) + 1)
     assert len(runs) == 3
     assert 60 < runs[1].mean() < 160  # of 220
