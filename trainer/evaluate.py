@@ -28,7 +28,7 @@ from .paper_tables import PaperTablesConfig, check_paper_flags, paper_tables
 from .portrait_labels import ATTRIBUTES, NATURAL
 from .styles import STYLES
 
-GROUPS, FACES = 48, 4
+GROUPS, FACES = 32, 4
 QUICK_GROUPS, QUICK_FACES = 8, 3
 HIGHEST_SEED = 2**32
 
@@ -43,11 +43,11 @@ class EvaluateConfig(PaperTablesConfig):
     out: Path
     """folder for report.md, report.json, plots and grids"""
     quick: bool = False
-    """a first impression from an eighth of the pictures; the intervals say how rough it is"""
+    """a first impression from a fifth of the pictures; the intervals say how rough it is"""
     seed: int = 0
     """another seed draws other faces, references and portraits"""
     groups: int | None = None
-    """independent groups of faces and references, 48, or 8 with --quick; each has one reference of
+    """independent groups of faces and references, 32, or 8 with --quick; each has one reference of
     every style"""
     faces: int | None = None
     """faces in a group, 4, or 3 with --quick; each is seen with all references of its group"""
