@@ -6,14 +6,24 @@ from pathlib import Path
 
 import pytest
 import torch
+from official_files import blendgan_file
 from PIL import Image
 from tiny_model import tiny_model
 
 import blendgan_core
 from blendgan_core.errors import BlendGANError, CheckpointError
-from trainer.evaluate import EvaluateConfig, design_of, evaluate
+from trainer.evaluate import EvaluateConfig, design_of, evaluate, load_model
 from trainer.evaluation import indicators, measure
-from trainer.evaluation_pictures import Design, face_codes, paint_by_rule, render
+from trainer.evaluation_pictures import (
+    OTHER_REAL,
+    REAL,
+    Design,
+    face_codes,
+    paint_by_rule,
+    render,
+    style_codes,
+    stylise,
+)
 from trainer.evaluation_report import plain
 from trainer.evaluator_network import Evaluator, EvaluatorConfig, load_evaluator, save_evaluator
 from trainer.portrait_labels import ATTRIBUTES
@@ -83,6 +93,26 @@ def test_the_same_seed_gives_the_same_figures(config, report):
     assert not torch.equal(first, other)
 
 
+def test_an_official_checkpoint_is_taken_as_it_is(config, tmp_path):
+    """Its layout, with thin channels; it brings no pSp encoder."""
+    path = tmp_path / "blendgan.pt"
+    torch.save(blendgan_file(), path)
+    model = load_model(replace(config, checkpoint=str(path)))
+    design = design_of(config)
+    references = torch.rand(GROUPS * len(STYLES), 3, 64, 64) * 2 - 1
+    w_face, z_style = face_codes(model, design.count, 0, 1.0), style_codes(model, references)
+    results = stylise(model, design, w_face, z_style, 0, 1.0, lambda: None)
+    assert results.shape == (design.pictures, 3, 64, 64)
+    # the second face of the first group with its third reference
+    w = model.blend(w_face[1:2], z_style[2:3], 0)
+    alone = model.synthesize(w).clamp(-1, 1)
+    torch.testing.assert_close(results[len(STYLES) + 2], alone[0], rtol=0, atol=1e-3)
+    # and the first of the second group with its last
+    w = model.blend(w_face[2:3], z_style[23:24], 0)
+    alone = model.synthesize(w).clamp(-1, 1)
+    torch.testing.assert_close(results[3 * len(STYLES) - 1], alone[0], rtol=0, atol=1e-3)
+
+
 def test_rows_of_the_table():
     assert indicators(4) == [(0, 1.0), (1, 0.5), (2, 1.0), (3, 0.5), (4, 1.0)]
     assert len(indicators(18)) == 19
@@ -92,8 +122,8 @@ def test_portraits_of_an_evaluation_are_in_no_training_set(tmp_path):
     with pytest.raises(BlendGANError, match="--seed"):
         synthesize(SynthesizeConfig(out=tmp_path, count=1, seed=HELD_OUT_SEED))
     design = Design(2, 2, seed=0)
-    every = [*design.references(), *design.real(100_000), *design.real(200_000)]
-    every += [*design.natural(100_000), *design.natural(200_000), *design.sitters()]
+    every = [*design.references(), *design.sitters()]
+    every += [p for first in (REAL, OTHER_REAL) for p in design.real(first) + design.natural(first)]
     assert min(portrait.seed for portrait in every) >= HELD_OUT_SEED
     assert len(set(every)) == len(every)
 
@@ -117,6 +147,7 @@ def test_what_is_painted_by_rule_has_the_style_of_the_reference_and_the_sitters_
     ("flags", "message"),
     [
         ({"groups": 1}, "--groups is 1"),
+        ({"groups": 201}, "--groups is 201"),
         ({"faces": 0}, "--faces is 0"),
         ({"seed": -1}, "--seed is -1"),
         ({"truncation": -0.5}, "--truncation is -0.5"),

@@ -12,8 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 import blendgan_core
-from blendgan_core.blendgan import BlendGAN
-from blendgan_core.checkpoint import found_parts
+from blendgan_core.blendgan import PARTS, BlendGAN, require_parts
 from blendgan_core.devices import choose_device
 from blendgan_core.errors import BlendGANError
 from blendgan_core.images import check_output
@@ -86,8 +85,8 @@ def design_of(config: EvaluateConfig) -> Design:
     groups = usual[0] if config.groups is None else config.groups
     faces = usual[1] if config.faces is None else config.faces
     for flag, value, lowest, highest in (
-        ("--groups", groups, 2, 1000),
-        ("--faces", faces, 2, 100),
+        ("--groups", groups, 2, 200),
+        ("--faces", faces, 2, 40),
         ("--seed", config.seed, 0, HIGHEST_SEED),
         ("--truncation", config.truncation, 0, 2),
     ):
@@ -98,10 +97,10 @@ def design_of(config: EvaluateConfig) -> Design:
 
 def load_model(config: EvaluateConfig) -> BlendGAN:
     """The checkpoint on the device. Raises CheckpointError where a part is missing."""
-    needed = ["generator", "style_encoder"]
-    if "psp_encoder" in found_parts(config.checkpoint):
-        needed.append("psp_encoder")
-    return blendgan_core.load(config.checkpoint, choose_device(config.device), parts=needed)
+    model = blendgan_core.load(config.checkpoint, choose_device(config.device))
+    found = [name for name in PARTS if getattr(model, name)]
+    require_parts(("generator", "style_encoder"), found, config.checkpoint)
+    return model
 
 
 def check_fits(evaluator: Evaluator, path: Path) -> None:

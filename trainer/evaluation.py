@@ -131,7 +131,6 @@ def measure(
         "evaluator_styles": names,
         "rows": rows,
         "painted": result_figures(read_painted, ground),
-        "painted_leak_by_chance": leaks_by_chance(read_painted, ground),
         "references_read": right.double().mean().item(),
         "style_match_by_chance": 1 / len(STYLES),
         "frechet_floor": real_floor,

@@ -24,7 +24,8 @@ from .synthesize import HELD_OUT_SEED, Portrait
 from .texture import halve
 
 AT_ONCE = 8  # pictures of a model
-# what sets the portraits of one purpose apart: the tens of thousands of their indices
+# what sets the portraits of one purpose apart: the first of their indices; there are fewer than
+# 100,000 for each
 REFERENCES, REAL, OTHER_REAL, PAINTED = 0, 100_000, 200_000, 300_000
 
 Tick = Callable[..., object]  # is told of every picture, or of how many
