@@ -113,16 +113,8 @@ def measure(
         results = stylise(model, design, w_face, z_style, indicator, theta, tick)
         reading = evaluator.read(results)
         kept[indicator, theta] = results.view(painted.shape)[0].clone()
-        rows.append(
-            {
-                "indicator": indicator,
-                "theta": theta,
-                "figures": result_figures(reading, model_ground),
-                "leak_by_chance": leaks_by_chance(reading, model_ground),
-                "read_styles": read_styles(reading, model_ground, len(names)),
-            }
-        )
-    inversion, inverted = (None, None)
+        rows.append({"indicator": indicator, "theta": theta} | _row(reading, model_ground, names))
+    inversion, inverted = None, None
     if model.psp_encoder is not None:
         inversion, inverted = _inversion(model, evaluator, design, sitters, read_sitters, tick)
     right = read_references.styles.argmax(dim=1) == numbers.repeat(design.groups)
@@ -144,6 +136,15 @@ def measure(
         references[: len(STYLES)], faces, painted[0].clone(), sitters, inverted, kept
     )
     return figures, grids
+
+
+def _row(reading: Reading, ground: Ground, names: list[str]) -> dict[str, Any]:
+    """What the report says of the results of one indicator; names: of the evaluator's styles."""
+    return {
+        "figures": result_figures(reading, ground),
+        "leak_by_chance": leaks_by_chance(reading, ground),
+        "read_styles": read_styles(reading, ground, len(names)),
+    }
 
 
 def _yardstick(
