@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainer.plots import COLOURS, LATE, PANEL, grouped, measurements, plot_run, ticks
+from trainer.plots import (
+    COLOURS,
+    LATE,
+    PANEL,
+    Curve,
+    grouped,
+    measurements,
+    plot_panels,
+    plot_run,
+    ticks,
+)
 from trainer.run_log import RunLog, read_rows
 
 
@@ -117,3 +127,19 @@ def test_event_files_are_written_where_tensorboard_is_installed(tmp_path, monkey
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     RunLog(tmp_path, step=20)
     assert capsys.readouterr().out == "no TensorBoard events: `pip install tensorboard` adds them\n"
+
+
+def test_other_panels_show_a_curve_between_the_ends_of_its_interval(tmp_path):
+    """On a linear axis, though the values span three powers of ten: the curve's middle is high."""
+    values = [0.001, 0.5, 1.0]
+    ends = [0.0, 0.4, 0.9], [0.1, 0.6, 1.1]
+    curve = Curve("leak", [0, 1.5, 3], values, COLOURS[0], ends)
+    path = tmp_path / "panels.png"
+    plot_panels(path, [[curve], [curve]], ["one", "two"], "indicator")
+    drawn = np.asarray(Image.open(path))
+    assert drawn.shape == (PANEL[1], 2 * PANEL[0], 3)
+    middle = drawn[60:280, PANEL[0] // 2 + 20].astype(int)
+    blue = np.flatnonzero(middle[:, 2] - middle[:, 0] > 15)  # the curve and the band's two lines
+    runs = np.split(blue, np.flatnonzero(np.diff(blue) > 1) + 1)
+    assert len(runs) == 3
+    assert 60 < runs[1].mean() < 160  # of 220

@@ -1,5 +1,5 @@
 """Plots of a run's log: losses.png, a panel for each kind of value; alpha.png, a curve a layer; and
-metrics.png, what was measured now and then.
+metrics.png, what was measured now and then. And panels of any curves, for other reports.
 
 Drawn with Pillow alone. Curves are drawn at twice the size and averaged down, which smooths them.
 """
@@ -25,7 +25,10 @@ POINTS = 200  # means that a curve goes through; what was logged shows faintly b
 FAINT_POINTS = 4000  # of these at most, so that a long log is drawn in a moment
 NOT_PLOTTED = {"step", "images", "alpha"}
 METRIC = "metric_"  # begins the names of what is measured; between measurements a row repeats it
-COLOURS = ((31, 99, 181), (214, 95, 14), (22, 139, 84), (170, 51, 119), (110, 110, 110))
+COLOURS = (
+    *((31, 99, 181), (214, 95, 14), (22, 139, 84), (170, 51, 119), (110, 110, 110)),
+    *((0, 160, 190), (150, 130, 0), (120, 80, 40)),
+)
 EARLY, LATE = (49, 32, 121), (250, 150, 40)  # of alpha's first and last layer
 INK, GRID = (40, 40, 40), (222, 222, 222)
 DECADES = 1.7  # an axis over more powers of ten than this is logarithmic
@@ -34,12 +37,14 @@ MOST_DECADES = 4  # that it shows; what is smaller lies on its lower end
 
 @dataclass(frozen=True)
 class Curve:
-    """One value over the steps."""
+    """One value over the steps, or over whatever the plot's horizontal axis counts."""
 
     name: str
     steps: Sequence[float]
     values: Sequence[float]
     colour: tuple[int, int, int]
+    band: tuple[Sequence[float], ...] = ()
+    """more values at the same steps, drawn faintly: the ends of an interval"""
 
 
 def plot_run(rows: Sequence[dict[str, Any]], folder: Path) -> None:
@@ -60,6 +65,14 @@ def plot_run(rows: Sequence[dict[str, Any]], folder: Path) -> None:
     layers = len(next((row["alpha"] for row in rows if "alpha" in row), ()))
     if layers:
         _write(folder / "alpha.png", [_alpha_curves(rows, layers)], ["alpha: the style's share"])
+
+
+def plot_panels(
+    path: Path, groups: Sequence[Sequence[Curve]], titles: Sequence[str], across: str
+) -> None:
+    """Write a panel for each group of curves, all with linear axes; across: what the horizontal one
+    counts."""
+    _write(path, groups, titles, across, decades=math.inf)
 
 
 def measurements(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -132,14 +145,15 @@ def _between(layer: int, layers: int) -> tuple[int, int, int]:
 class _Panel:
     """The axes of one panel: from steps and values to pixels."""
 
-    def __init__(self, number: int, columns: int, curves: Sequence[Curve]):
+    def __init__(self, number: int, columns: int, curves: Sequence[Curve], decades: float):
         self.left = number % columns * PANEL[0]
         self.top = number // columns * PANEL[1]
         steps = [step for curve in curves for step in curve.steps]
-        values = [value for curve in curves for value in curve.values]
+        drawn = [values for curve in curves for values in (curve.values, *curve.band)]
+        values = [value for values in drawn for value in values]
         self.first, self.last = min(steps), max(max(steps), min(steps) + 1)
         low, high = min(values), max(values)
-        self.logarithmic = low > 0 and math.log10(high / low) > DECADES
+        self.logarithmic = low > 0 and math.log10(high / low) > decades
         if self.logarithmic:
             low = max(low, high / 10**MOST_DECADES)
             self.low, self.high = 10 ** math.floor(math.log10(low)), high * 1.2
@@ -159,10 +173,16 @@ class _Panel:
         return self.top + TOP + (high - value) / (high - low) * height
 
 
-def _write(path: Path, groups: Sequence[Sequence[Curve]], titles: Sequence[str]) -> None:
+def _write(
+    path: Path,
+    groups: Sequence[Sequence[Curve]],
+    titles: Sequence[str],
+    across: str = "step",
+    decades: float = DECADES,
+) -> None:
     columns = min(COLUMNS, len(groups))
     size = PANEL[0] * columns, PANEL[1] * -(-len(groups) // columns)
-    panels = [_Panel(number, columns, curves) for number, curves in enumerate(groups)]
+    panels = [_Panel(number, columns, curves, decades) for number, curves in enumerate(groups)]
     fine = Image.new("RGB", (size[0] * FINE, size[1] * FINE), "white")
     lines = ImageDraw.Draw(fine)
     for panel, curves in zip(panels, groups, strict=True):
@@ -170,7 +190,7 @@ def _write(path: Path, groups: Sequence[Sequence[Curve]], titles: Sequence[str])
     image = fine.reduce(FINE)
     words = ImageDraw.Draw(image)
     for panel, curves, name in zip(panels, groups, titles, strict=True):
-        _draw_words(words, panel, curves, name)
+        _draw_words(words, panel, curves, name, across)
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         image.save(temporary, format="PNG")
@@ -193,7 +213,10 @@ def _draw_curves(draw: ImageDraw.ImageDraw, panel: _Panel, curves: Sequence[Curv
     for points, curve in zip(logged, curves, strict=True):
         if len(points) > POINTS:
             spread = points[:: -(-len(points) // FAINT_POINTS)]
-            line(spread, tuple(255 - (255 - part) // 4 for part in curve.colour), 1)
+            line(spread, _faint(curve.colour), 1)
+        for values in curve.band:
+            ends = zip(map(panel.x, curve.steps), map(panel.y, values), strict=True)
+            line(list(ends), _faint(curve.colour, 2), FINE)
     for points, curve in zip(logged, curves, strict=True):
         means = _means(points)
         line(means, curve.colour, 2 * FINE - 1)
@@ -201,6 +224,10 @@ def _draw_curves(draw: ImageDraw.ImageDraw, panel: _Panel, curves: Sequence[Curv
             (x, y), r = means[0], 3
             box = [(x - r) * FINE, (y - r) * FINE, (x + r) * FINE, (y + r) * FINE]
             draw.ellipse(box, curve.colour)
+
+
+def _faint(colour: tuple[int, int, int], divisor: int = 4) -> tuple[int, int, int]:
+    return tuple(255 - (255 - part) // divisor for part in colour)
 
 
 def _means(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -211,7 +238,7 @@ def _means(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def _draw_words(
-    draw: ImageDraw.ImageDraw, panel: _Panel, curves: Sequence[Curve], name: str
+    draw: ImageDraw.ImageDraw, panel: _Panel, curves: Sequence[Curve], name: str, across_axis: str
 ) -> None:
     font, bold = default_font(13), default_font(16)
 
@@ -227,7 +254,7 @@ def _draw_words(
     for step in ticks(panel.first, panel.last):
         if step == int(step):
             write(panel.x(step), panel.y(panel.low) + 14, f"{int(step)}", across=0.5)
-    write(panel.left + LEFT + (PANEL[0] - LEFT - RIGHT) / 2, panel.top + PANEL[1] - 12, "step")
+    write(panel.left + LEFT + (PANEL[0] - LEFT - RIGHT) / 2, panel.top + PANEL[1] - 12, across_axis)
     note = " (logarithmic)" if panel.logarithmic else ""
     x = panel.left + LEFT
     write(x, panel.top + 16, name + note, font=bold)

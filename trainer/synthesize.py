@@ -31,6 +31,8 @@ from .texture import halve
 
 RECIPE = "recipe.json"  # what every picture of a folder has in common
 ATTRIBUTES = "attributes.jsonl"
+# seeds from here on are refused, so that what is drawn with them is in nobody's training set
+HELD_OUT_SEED = 2**62
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +130,7 @@ def _check_numbers(config: SynthesizeConfig) -> None:
         ("--count", config.count, 0, 999_999),
         ("--styled-count", styled_count, 0, 999_999),
         ("--resolution", config.resolution, 16, 1024),
-        ("--seed", config.seed, 0, 2**63),
+        ("--seed", config.seed, 0, HELD_OUT_SEED - 1),
         ("--workers", config.workers, 1, 256),
     ):
         if not lowest <= value <= highest:

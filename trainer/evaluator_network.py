@@ -1,0 +1,128 @@
+"""The evaluator: a small network that reads a portrait's style and its sitter's attributes.
+
+It is trained on synthetic portraits, where both are known (`trainer.evaluator`), and judges what a
+generator makes of them (`trainer.evaluate`).
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from blendgan_core.checkpoint import is_safetensors, read_metadata, read_tensors
+from blendgan_core.errors import CheckpointError, short
+from blendgan_core.files import write_safetensors
+from blendgan_core.layers import average_pool
+
+FORMAT = "blendgan-evaluator-1"
+BUILT_IN = Path(__file__).with_name("evaluator.safetensors")
+SIZE = 64  # pixels that it looks at
+GROUPS = 8  # of the normalisation
+AT_ONCE = 64  # pictures
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluatorConfig:
+    """Sizes and names of an evaluator."""
+
+    styles: tuple[str, ...]
+    attributes: tuple[str, ...]
+    channels: tuple[int, ...] = (24, 48, 96, 160)
+    num_features: int = 64
+
+
+class Reading(NamedTuple):
+    """What an evaluator reads off N pictures."""
+
+    features: Tensor  # [N, F], what the two other readings are made of
+    styles: Tensor  # [N, S], logits
+    attributes: Tensor  # [N, A], in the units of `portrait_labels.attribute_values`
+
+
+class Evaluator(nn.Module):
+    """Convolutions with group normalisation, then one hidden layer and two linear readings.
+
+    Batch normalisation would mix the pictures of a batch, and make what is read off one depend on
+    the others beside it while training.
+    """
+
+    def __init__(self, config: EvaluatorConfig):
+        super().__init__()
+        self.config = config
+        first, *others = config.channels
+        layers, before = [_block(3, first, 2)], first
+        for channels in others:
+            layers += [_block(before, channels, 2), _block(channels, channels, 1)]
+            before = channels
+        side = SIZE >> len(config.channels)
+        self.body = nn.Sequential(*layers, nn.Flatten())
+        self.hidden = nn.Linear(before * side * side, config.num_features)
+        self.style_head = nn.Linear(config.num_features, len(config.styles))
+        self.attribute_head = nn.Linear(config.num_features, len(config.attributes))
+        self.register_buffer("attribute_mean", torch.zeros(len(config.attributes)))
+        self.register_buffer("attribute_std", torch.ones(len(config.attributes)))
+
+    def forward(self, images: Tensor) -> Reading:
+        """Pictures of any size [N, 3, H, W] in [-1, 1]; larger and smaller ones are resampled."""
+        features = nn.functional.silu(self.hidden(self.body(average_pool(images, SIZE))))
+        attributes = self.attribute_head(features) * self.attribute_std + self.attribute_mean
+        return Reading(features, self.style_head(features), attributes)
+
+    @torch.no_grad()
+    def read(self, images: Tensor) -> Reading:
+        """The same for many pictures, on the CPU in fp64."""
+        device = self.hidden.weight.device
+        parts = [self(chunk.clamp(-1, 1).to(device)) for chunk in images.split(AT_ONCE)]
+        return Reading(*(torch.cat(values).double().cpu() for values in zip(*parts, strict=True)))
+
+
+def _block(before: int, after: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(before, after, 3, stride, padding=1, bias=False),
+        nn.GroupNorm(min(GROUPS, after), after),
+        nn.SiLU(),
+    )
+
+
+def save_evaluator(evaluator: Evaluator, path: Path, test: dict[str, Any]) -> Path:
+    """Write it in half precision, with what its test found in the header."""
+    config = evaluator.config
+    metadata = {
+        "format": FORMAT,
+        "config": json.dumps(vars(config)),
+        "test": json.dumps(test),
+    }
+    tensors = {f"evaluator.{name}": value for name, value in evaluator.state_dict().items()}
+    write_safetensors(path, tensors, metadata, torch.float16)
+    return path
+
+
+def load_evaluator(path: Path) -> tuple[Evaluator, dict[str, Any]]:
+    """An evaluator in eval mode, and what its test found. Raises CheckpointError if the file is
+    missing, damaged or something else."""
+    if not path.is_file():
+        raise CheckpointError(
+            f"{path} does not exist; an evaluator is made by `python -m trainer.evaluator "
+            "--portraits DIR --out runs/evaluator`, as its final.safetensors"
+        )
+    metadata, keys = read_metadata(path) if is_safetensors(path) else ({}, [])
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} is not an evaluator: its header says format {short(metadata.get('format'))}, "
+            f"expected {FORMAT!r}; `python -m trainer.evaluator` makes one"
+        )
+    try:
+        sizes = json.loads(metadata["config"])
+        names = {k: tuple(v) if isinstance(v, list) else v for k, v in sizes.items()}
+        evaluator = Evaluator(EvaluatorConfig(**names))
+        evaluator.load_state_dict(read_tensors(path, "evaluator", keys))
+        test = json.loads(metadata["test"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path} is a damaged evaluator ({short(str(error))}); make or fetch it anew"
+        ) from error
+    evaluator.to(memory_format=torch.channels_last)
+    return evaluator.eval().requires_grad_(False), test
