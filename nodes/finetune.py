@@ -70,8 +70,9 @@ class BlendGANFinetune(io.ComfyNode):
                     "mode",
                     options=list(DEFAULT_STEPS),
                     default="fast",
-                    tooltip="fast: a tenth of the time, gets the palette and the texture. paper: "
-                    "the method of the paper's authors, much nearer to the picture.",
+                    tooltip="fast: a tenth of the time, palette, layout and large shapes of the "
+                    "picture, and natural faces stay what they are. paper: the method of the "
+                    "paper's authors, which also gets fine lines, but changes natural faces.",
                 ),
                 io.Int.Input(
                     "steps",
