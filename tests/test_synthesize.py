@@ -91,9 +91,24 @@ def test_styles_share_evenly_and_show_other_people():
     assert len(people) == len(portraits)
 
 
+def test_twins_are_one_person_in_all_styles_and_neighbours_share_the_look():
+    config = SynthesizeConfig(out=None, count=0, styled_count=0, twins=3)
+    twins = {(portrait.index, portrait.style): portrait for portrait in plan_portraits(config)}
+    assert len(twins) == 3 * (1 + len(STYLES))
+    assert twins[2, "neon"].path.as_posix() == "twins/styled/neon/000002.png"
+    drawn = {key: portrait.draw() for key, portrait in twins.items()}
+    people = [drawn[index, None][0] for index in range(3)]
+    assert people[0] != people[1] and people[1] != people[2]
+    assert all(attributes == people[index] for (index, _), (attributes, _) in drawn.items())
+    looks = {key: rng.random() for key, (_, rng) in drawn.items()}
+    assert looks[0, "neon"] == looks[1, "neon"] != looks[2, "neon"]
+    assert looks[0, "neon"] != looks[0, "oil"]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"twins": -1}, "--twins is -1"),
         ({"count": -1}, "--count is -1; give a number from 0"),
         ({"count": 0}, "no styled pictures are asked for"),
         ({"styled_count": -2}, "--styled-count is -2"),

@@ -190,6 +190,20 @@ def test_starting_from_a_whole_model_keeps_its_style_branch(faces, chain, tmp_pa
         torch.testing.assert_close(after[key], before[key], rtol=1e-4, atol=1e-4)
 
 
+def test_psp_goes_on_from_an_encoder(faces, chain, tmp_path):
+    """With a rate of nearly 0 the encoder is still that of --init; a file without is refused."""
+    config = replace(psp_config(faces, tmp_path / "on", chain["gan"]), init=chain["psp"], steps=1)
+    before = load_file(chain["psp"])
+    after = load_file(train_psp(replace(config, lr=1e-9)))
+    for name, weight in before.items():
+        if name.startswith("psp_encoder.heads"):
+            torch.testing.assert_close(weight, after[name], atol=1e-6, rtol=0, msg=name)
+    with pytest.raises(BlendGANError, match="has no pSp encoder to start from"):
+        train_psp(replace(config, init=chain["gan"], out=tmp_path / "refused"))
+    with pytest.raises(BlendGANError, match="--trunk and --init both say where to start"):
+        train_psp(replace(config, trunk=chain["psp"], out=tmp_path / "refused"))
+
+
 def test_finetune_writes_a_checkpoint_for_the_loader(faces, chain, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(finetune_module, "models_folder", lambda: tmp_path / "models")
     reference = faces / "art" / "rough" / "0.png"

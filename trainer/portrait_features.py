@@ -83,7 +83,7 @@ class Mouth:
         across = np.abs(head.u) / width
         self.inside = across < 1
         taper = np.clip(1 - across**2.2, 0, 1)
-        self.line = a.mouth_height - 0.065 * a.smile * (across**2 - 0.4)
+        self.line = a.mouth_height - 0.095 * a.smile * (across**2 - 0.4)
         self.gap = 0.055 * a.mouth_open * taper
         cupid = 1 - 0.25 * np.exp(-((head.u / 0.03) ** 2))
         self.upper = self.line - 0.4 * self.gap - 0.62 * a.lip_thickness * taper**0.75 * cupid

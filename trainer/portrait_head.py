@@ -74,7 +74,7 @@ def _half_width(attributes: PortraitAttributes, v: Field) -> Field:
     below = (v - SKULL_CENTRE) / (attributes.face_height - SKULL_CENTRE)
     skull = np.sqrt(np.clip(1 - ((v - SKULL_CENTRE) / (attributes.face_height * 1.02)) ** 2, 0, 1))
     taper = np.clip(below, 0, 1)
-    jaw = np.clip(1 - taper ** (2.1 + 1.6 * attributes.jaw), 0, 1) ** 0.55 * (1 - 0.1 * taper)
+    jaw = np.clip(1 - taper ** (1.5 + 1.2 * attributes.jaw), 0, 1) ** 0.6 * (1 - 0.08 * taper)
     return attributes.face_width * np.where(below < 0, skull, jaw)
 
 

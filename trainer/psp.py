@@ -15,7 +15,7 @@ import blendgan_core
 from blendgan_core.blendgan import BlendGAN
 from blendgan_core.checkpoint import read
 from blendgan_core.config import PSPConfig
-from blendgan_core.errors import BlendGANError
+from blendgan_core.errors import BlendGANError, CheckpointError
 from blendgan_core.layers import average_pool
 from blendgan_core.psp_encoder import PSPEncoder
 from blendgan_core.sheets import write_sheet
@@ -42,6 +42,7 @@ FILES = {
     "alexnet": f"{ALEXNET}, or the word {DOWNLOAD}",
     "identity": RECOGNITION,
     "trunk": RECOGNITION,
+    "init": "a checkpoint with a pSp encoder to start from",
 }
 
 
@@ -66,6 +67,8 @@ class PSPTrainingConfig(TrainingConfig):
     Left out without it, since a file from elsewhere must never be required"""
     trunk: Path | None = None
     """the same file: the encoder's trunk starts from it (pSp), not from random weights"""
+    init: Path | None = None
+    """a checkpoint whose pSp encoder to start from, or its hf:// address; its sizes are taken"""
     steps: int = 500_000
     """optimiser steps (pSp's limit; the paper is silent)"""
     batch: int = 8
@@ -163,6 +166,8 @@ def check_flags(config: PSPTrainingConfig) -> None:
             f"--identity-weight is {config.identity_weight}, but there is no --identity to weigh; "
             "give both or neither"
         )
+    if config.trunk and config.init:
+        raise BlendGANError("--trunk and --init both say where to start; leave one of them out")
     sizes = (config.channels, config.blocks)
     if config.trunk and sizes != (IR_SE50.channels, IR_SE50.blocks):
         raise BlendGANError(
@@ -196,7 +201,9 @@ def load_criteria(config: PSPTrainingConfig, device: torch.device) -> Criteria:
 
 
 def make_encoder(config: PSPTrainingConfig, base: BlendGAN) -> PSPEncoder:
-    """A new encoder whose codes start around the generator's mean face."""
+    """A new encoder whose codes start around the generator's mean face, or that of --init."""
+    if config.init:
+        return load_encoder(config.init, base)
     sizes = PSPConfig(
         image_size=config.image_size,
         channels=config.channels,
@@ -209,6 +216,24 @@ def make_encoder(config: PSPTrainingConfig, base: BlendGAN) -> PSPEncoder:
     if config.trunk:
         load_trunk_(encoder, config.trunk)
     return encoder
+
+
+def load_encoder(path: Path, base: BlendGAN) -> PSPEncoder:
+    """The pSp encoder of a checkpoint, checked against the generator that it is to invert."""
+    encoder = blendgan_core.load(path).psp_encoder
+    if encoder is None:
+        raise CheckpointError(
+            f"{path} has no pSp encoder to start from; give a checkpoint that has one, "
+            "or leave --init out"
+        )
+    wanted = (base.num_layers, base.generator.config.w_dim)
+    found = (encoder.config.num_layers, encoder.config.w_dim)
+    if found != wanted:
+        raise CheckpointError(
+            f"the pSp encoder in {path} gives {found[0]} latents of size {found[1]}, the generator "
+            f"takes {wanted[0]} of size {wanted[1]}; leave --init out"
+        )
+    return encoder.requires_grad_(True).train()
 
 
 @torch.no_grad()

@@ -76,8 +76,13 @@ def perceptual_distance(style_encoder: StyleEncoder, images: Tensor, target: Ten
 
     images, target: [N, 3, R, R] in [-1, 1] -> scalar.
     """
+    return feature_distance(style_encoder.features(images), style_encoder.features(target))
+
+
+def feature_distance(ours: list[Tensor], theirs: list[Tensor]) -> Tensor:
+    """`perceptual_distance` of pictures whose features are known: [N, C, H', W'] each -> scalar."""
     distances = []
-    for a, b in zip(style_encoder.features(images), style_encoder.features(target), strict=True):
+    for a, b in zip(ours, theirs, strict=True):
         difference = F.normalize(a, dim=1) - F.normalize(b, dim=1)
         distances.append(difference.square().sum(dim=1).mean())
     return torch.stack(distances).mean()

@@ -3,8 +3,9 @@
     python -m trainer.synthesize --out portraits --count 8000
 
 writes `natural/000000.png`.., `styled/<style>/000000.png`.. and `attributes.jsonl`, which lists
-them. A picture is a function of (seed, style, index, resolution) alone: neither the number of
-workers nor an interruption changes it.
+them. With --twins there are also `twins/natural/` and `twins/styled/<style>/`, where one number is
+one person throughout, for `trainer.pretrain`. A picture is a function of (seed, style, index,
+resolution) alone: neither the number of workers nor an interruption changes it.
 """
 
 import dataclasses
@@ -14,6 +15,7 @@ import os
 import signal
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +29,10 @@ from .portrait_attributes import PortraitAttributes, draw_attributes
 from .portraits import render_portrait
 from .run_state import write_file
 from .styles import STYLES
-from .texture import halve
+from .texture import Picture, halve
 
+TWINS = Path("twins")  # the folder of people who are drawn in every style
+TWINS_KEY = zlib.crc32(b"twins")
 RECIPE = "recipe.json"  # what every picture of a folder has in common
 ATTRIBUTES = "attributes.jsonl"
 # seeds from here on are refused, so that what is drawn with them is in nobody's training set
@@ -45,6 +49,9 @@ class SynthesizeConfig:
     """number of natural portraits"""
     styled_count: int | None = None
     """number of styled portraits, spread evenly over the styles; half of --count when not given"""
+    twins: int = 0
+    """number of people who are drawn natural and in every style; 0 and 1, 2 and 3, .. have the same
+    paper, palette and strokes in each style"""
     resolution: int = 64
     """side of the pictures in pixels, 16 to 1024"""
     seed: int = 0
@@ -55,30 +62,36 @@ class SynthesizeConfig:
 
 @dataclass(frozen=True)
 class Portrait:
-    """One picture to be made; it is a function of these four values."""
+    """One picture to be made; it is a function of these values."""
 
     seed: int
     style: str | None
     index: int
     resolution: int
+    twin: bool = False
 
     @property
     def path(self) -> Path:
         """Where it lies below the output folder."""
         folder = Path("natural") if self.style is None else Path("styled", self.style)
+        folder = TWINS / folder if self.twin else folder
         return folder / f"{self.index:06d}.png"
 
     def draw(self) -> tuple[PortraitAttributes, np.random.Generator]:
         """The person, and the generator in the state in which the style takes it over."""
-        # The style is part of the seed, so no styled picture shows a person of natural/.
         style_key = 0 if self.style is None else zlib.crc32(self.style.encode())
+        if self.twin:
+            person = np.random.default_rng([self.seed, TWINS_KEY, self.index])
+            look = np.random.default_rng([self.seed, TWINS_KEY, style_key, self.index // 2])
+            return draw_attributes(person), look
+        # The style is part of the seed, so no styled picture shows a person of natural/.
         rng = np.random.default_rng([self.seed, style_key, self.index])
         return draw_attributes(rng), rng
 
     def render(self) -> np.ndarray:
         """Paint it at twice its size and average: [R, R, 3] uint8."""
         attributes, rng = self.draw()
-        image = render_portrait(attributes, 2 * self.resolution)
+        image = _render_natural(attributes, 2 * self.resolution)
         if self.style is not None:
             image = STYLES[self.style](image, rng)
         return np.rint(np.clip(halve(image), 0, 1) * 255).astype(np.uint8)
@@ -90,6 +103,12 @@ class Portrait:
         return place | dataclasses.asdict(attributes)
 
 
+@lru_cache(maxsize=2)
+def _render_natural(attributes: PortraitAttributes, size: int) -> Picture:
+    """`render_portrait`; a twin is painted once for all styles, which leave it as it is."""
+    return render_portrait(attributes, size)
+
+
 def plan_portraits(config: SynthesizeConfig) -> list[Portrait]:
     """Every picture of the set, natural ones first."""
     styled_count = config.count // 2 if config.styled_count is None else config.styled_count
@@ -98,6 +117,11 @@ def plan_portraits(config: SynthesizeConfig) -> list[Portrait]:
     for place, style in enumerate(STYLES):
         number = each + (place < rest)
         portraits += [Portrait(config.seed, style, i, config.resolution) for i in range(number)]
+    portraits += [
+        Portrait(config.seed, style, i, config.resolution, twin=True)
+        for i in range(config.twins)
+        for style in (None, *STYLES)
+    ]
     return portraits
 
 
@@ -129,13 +153,14 @@ def _check_numbers(config: SynthesizeConfig) -> None:
     for flag, value, lowest, highest in (
         ("--count", config.count, 0, 999_999),
         ("--styled-count", styled_count, 0, 999_999),
+        ("--twins", config.twins, 0, 999_999),
         ("--resolution", config.resolution, 16, 1024),
         ("--seed", config.seed, 0, HELD_OUT_SEED - 1),
         ("--workers", config.workers, 1, 256),
     ):
         if not lowest <= value <= highest:
             raise BlendGANError(f"{flag} is {value}; give a number from {lowest} to {highest}")
-    if config.count + styled_count == 0:
+    if config.count + styled_count + config.twins == 0:
         raise BlendGANError("--count is 0 and no styled pictures are asked for; give --count 1000")
 
 
@@ -179,7 +204,7 @@ def _render_all(portraits: list[Portrait], config: SynthesizeConfig) -> None:
             return
         # On Ctrl-C the pool's exit terminates the workers; a half-written file has another name.
         with multiprocessing.get_context("spawn").Pool(workers, _ignore_interrupt) as pool:
-            for _ in pool.imap_unordered(_render_to_file, tasks, chunksize=8):
+            for _ in pool.imap_unordered(_render_to_file, tasks, chunksize=1 + len(STYLES)):
                 progress.update()
 
 

@@ -1,0 +1,203 @@
+"""Training on people drawn natural and in styles: pairs, losses, prior, exact resume."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+import blendgan_core
+from blendgan_core.blendgan import BlendGAN
+from blendgan_core.checkpoint import read_header, save
+from blendgan_core.errors import BlendGANError
+from blendgan_core.generator import MappingNetwork
+from trainer.draws import Draws
+from trainer.latent_prior import fit_face_mapping_
+from trainer.picture_losses import picture_losses
+from trainer.pretrain import PretrainConfig, blur_latents, pretrain
+from trainer.style_encoder import StyleEncoderTrainingConfig, train_style_encoder
+from trainer.twins import Twins
+
+STYLES = {"dark": -60, "light": 60}  # levels added to a picture
+
+
+@pytest.fixture(scope="module")
+def twins(tmp_path_factory) -> Path:
+    """Six people of 32 pixels, whose number is their grey level, natural and in two styles."""
+    root = tmp_path_factory.mktemp("twins")
+    styled = {f"styled/{style}": added for style, added in STYLES.items()}
+    for folder, added in ({"natural": 0} | styled).items():
+        (root / folder).mkdir(parents=True)
+        for person in range(6):
+            pixels = np.full((32, 32, 3), 100 + 5 * person + added, np.uint8)
+            pixels[8:24, 8:24] += np.uint8(10)
+            Image.fromarray(pixels).save(root / folder / f"{person}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def style_encoder(twins, tmp_path_factory) -> Path:
+    config = StyleEncoderTrainingConfig(
+        art=(twins / "styled",),
+        vgg="random",
+        vgg_width=2,
+        image_size=32,
+        hidden_dim=16,
+        z_dim=16,
+        batch=4,
+        steps=2,
+        device="cpu",
+        out=tmp_path_factory.mktemp("style") / "run",
+    )
+    return train_style_encoder(config)
+
+
+def config_of(twins: Path, style_encoder: Path, out: Path) -> PretrainConfig:
+    return PretrainConfig(
+        natural=(twins / "natural",),
+        twins=twins,
+        art=(twins / "styled",),
+        style_encoder=style_encoder,
+        resolution=32,
+        z_dim=16,
+        w_dim=16,
+        channel_base=256,
+        channel_max=8,
+        channels=(4, 4, 8, 8),
+        blocks=(1, 1, 1, 1),
+        batch=2,
+        steps=6,
+        save_every=3,
+        device="cpu",
+        out=out,
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_prior():
+    """Ten steps in place of hundreds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trainer.latent_prior.STEPS", 10)
+        patch.setattr("trainer.pretrain.PRIOR_PICTURES", 32)
+        yield
+
+
+# ---- Pairs ----
+
+
+def test_a_styled_picture_comes_with_its_person_and_its_neighbour(twins):
+    """By hand: person p is 100 + 5 p grey; neighbours are 0 and 1, 2 and 3, 4 and 5."""
+    pairs = Twins(twins, 32)
+    light = [n for n, path in enumerate(pairs.styled.paths) if path.parent.name == "light"]
+    photos, styled, looks = (
+        ((batch[:, 0, 0, 0] + 1) * 127.5).round().int().tolist()
+        for batch in pairs.batch(torch.tensor(light), "cpu")
+    )
+    people = [int(pairs.styled.paths[n].stem) for n in light]
+    assert photos == [100 + 5 * p for p in people]
+    assert styled == [160 + 5 * p for p in people]
+    assert looks == [160 + 5 * (p ^ 1) for p in people]
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        (["styled/dark/3.png"], "holds 5 pictures; expected pairs"),
+        (["natural/3.png"], "dark/3.png has no natural version"),
+    ],
+)
+def test_a_missing_twin_is_named(twins, tmp_path, missing, message):
+    for path in twins.rglob("*.png"):
+        name = path.relative_to(twins)
+        if name.as_posix() not in missing:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_bytes(path.read_bytes())
+    with pytest.raises(BlendGANError, match=message):
+        Twins(tmp_path, 32)
+
+
+# ---- Losses and latents ----
+
+
+def test_equal_pictures_have_no_loss_and_places_do_not_matter_to_grams(style_encoder):
+    encoder = blendgan_core.load(style_encoder).style_encoder
+    picture = torch.rand(1, 3, 32, 32) * 2 - 1
+    same = picture_losses(encoder, picture, picture)
+    assert all(loss.item() == pytest.approx(0, abs=1e-6) for loss in same.values())
+    moved = picture_losses(encoder, picture, picture.roll(16, dims=3))
+    other = picture_losses(encoder, picture, picture.round())
+    assert moved["pixels"] > other["pixels"] and moved["gram"] < other["gram"]
+
+
+def test_latents_move_by_their_share_and_alike_in_all_layers():
+    w_face = torch.randn(40, 1, 1000).expand(-1, 3, -1)
+    moved = blur_latents(w_face, Draws(0, 0, range(20), "cpu"), 0.1) - w_face
+    torch.testing.assert_close(moved[:, 0], moved[:, 2])
+    assert moved.std().item() == pytest.approx(0.1 * w_face.std().item(), rel=0.1)
+    assert (moved[0] - moved[20]).abs().mean() > 0.05  # a draw for each face
+    assert torch.equal(blur_latents(w_face, Draws(0, 0, range(20), "cpu"), 0), w_face)
+
+
+def test_the_face_mapping_learns_where_latents_lie(monkeypatch):
+    """Latents around (3, 0, ..) whose first value varies most: so do the mapping's afterwards."""
+    monkeypatch.setattr("trainer.latent_prior.STEPS", 300)
+    spread = torch.tensor([2.0] + 15 * [0.5])
+    latents = torch.randn(2000, 16) * spread + torch.tensor([3.0] + 15 * [0.0])
+    mapping = MappingNetwork(16, 16)
+    assert fit_face_mapping_(mapping, latents) < 0.15
+    with torch.no_grad():
+        drawn = mapping(torch.randn(2000, 16))
+    torch.testing.assert_close(drawn.mean(dim=0), latents.mean(dim=0), atol=0.3, rtol=0)
+    torch.testing.assert_close(drawn.std(dim=0), spread, atol=0.3, rtol=0)
+
+
+# ---- The training ----
+
+
+def test_stopped_and_resumed_equals_unbroken(twins, style_encoder, tmp_path):
+    config = config_of(twins, style_encoder, tmp_path / "unbroken")
+    unbroken = pretrain(config)
+    model = blendgan_core.load(unbroken)
+    picture = torch.zeros(1, 3, 32, 32)
+    assert model.stylize(picture, picture, indicator=0).shape == (1, 3, 32, 32)
+    assert read_header(unbroken)["provenance"]["images"] == 12
+
+    config = replace(config, out=tmp_path / "resumed")
+    pretrain(replace(config, steps=3))
+    resumed = load_file(pretrain(replace(config, resume=True)))
+    for name, weight in load_file(unbroken).items():
+        assert torch.equal(weight, resumed[name]), name
+
+
+def test_it_goes_on_from_a_checkpoint_and_learns(twins, style_encoder, tmp_path):
+    """60 steps halve the natural faces' error; what a game left is carried over, noise is not."""
+    config = config_of(twins, style_encoder, tmp_path / "first")
+    first = pretrain(replace(config, steps=1))
+    model = blendgan_core.load(first)
+    with torch.no_grad():
+        model.generator.synthesis.convs[0].noise_strength.fill_(1)
+    start = tmp_path / "start.safetensors"
+    save(model, start, {}, {"queue": {"codes": torch.ones(2, 16)}})
+
+    longer = replace(config, init=start, steps=60, save_every=60, out=tmp_path / "second")
+    second = pretrain(replace(longer, ema_images=10))
+    faces = torch.full((1, 3, 32, 32), -0.1)
+    before, after = (
+        (m.synthesize(m.invert(faces)) - faces).abs().mean()
+        for m in (model, blendgan_core.load(second))
+    )
+    assert after < before / 2
+    assert "queue" in read_header(second)["keys"]
+    after_noise = blendgan_core.load(second).generator.synthesis.convs[0].noise_strength
+    assert after_noise.abs().item() < 0.3
+
+
+def test_a_start_without_a_generator_is_refused(twins, style_encoder, tmp_path):
+    encoder_only = tmp_path / "style.safetensors"
+    save(BlendGAN.assemble(None, blendgan_core.load(style_encoder).style_encoder), encoder_only)
+    config = config_of(twins, style_encoder, tmp_path / "run")
+    with pytest.raises(BlendGANError, match="has no generator to start from"):
+        pretrain(replace(config, init=encoder_only))

@@ -1,0 +1,300 @@
+"""`python -m trainer.pretrain`: teach a generator to draw given faces in given styles.
+
+Not in the paper, which starts from a StyleGAN2 that has seen millions of photos. Where the same
+person can be drawn natural and in a style (`trainer.synthesize --twins`), the result is known pixel
+by pixel, and a small generator learns faces and styles from it in a hundredth of the pictures that
+an adversarial game takes. That game, `trainer.gan --init`, then makes the pictures crisp.
+"""
+
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+import blendgan_core
+from blendgan_core.blendgan import BlendGAN
+from blendgan_core.checkpoint import read
+from blendgan_core.config import GeneratorConfig, PSPConfig
+from blendgan_core.errors import CheckpointError
+from blendgan_core.generator import Generator
+from blendgan_core.precision import PRECISIONS
+from blendgan_core.psp_encoder import PSPEncoder
+from blendgan_core.sheets import write_sheet
+from blendgan_core.style_encoder import StyleEncoder
+
+from . import processes
+from .cli import run_cli
+from .data import Feed, ImageSet, random_flip
+from .draws import FIXED_SEED, Draws
+from .ema import half_life_decay, update_ema_
+from .gan import load_style_encoder
+from .half_precision import compute_top_in_
+from .latent_prior import fit_face_mapping_
+from .picture_losses import picture_losses
+from .run import Run
+from .synced_norm import sync_norms_
+from .training_config import TrainingConfig, require_files
+from .twins import Twins
+
+GRID_ROWS = 8
+STRONGEST = 4  # indicators 0..3 are trained to give the whole style
+STYLE_MAPPING_RATE, ENCODER_RATE = 20, 0.1
+PRIOR_PICTURES = 4096  # whose latents the face mapping learns to draw
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig(TrainingConfig):
+    """Train a generator and a pSp encoder on faces that were drawn natural and in many styles."""
+
+    natural: tuple[Path, ...]
+    """aligned natural faces: folders, zips or shards of them"""
+    twins: Path
+    """a folder with natural/ and styled/STYLE/, where one file name is one person, and two people
+    next to each other share the look of a style: the twins/ of trainer.synthesize"""
+    art: tuple[Path, ...] = ()
+    """aligned artistic faces of which no natural version exists: the Gram matrices are to become
+    theirs. Folders, zips or shards; each (sub)folder of pictures is a style, drawn evenly"""
+    style_encoder: Path
+    """a checkpoint with a trained style encoder, or its hf:// address"""
+    init: Path | None = None
+    """a checkpoint to start from, or its hf:// address: its generator and, where it has one, its
+    pSp encoder; its discriminators are carried over"""
+    steps: int = 5_000
+    """optimiser steps"""
+    batch: int = 8
+    """natural faces a step, and as many twins, of all processes together"""
+    lr: float = 0.01
+    """Adam's learning rate of the generator, five times an adversarial game's, as a wanted picture
+    is a steadier guide; the encoder's is a tenth of it, the style mapping's 20 times it, since its
+    layers learn at a hundredth"""
+    ema_images: float = 1_000
+    """half-life of the averaged networks, in natural pictures"""
+    perceptual_weight: float = 0.8
+    """weight of the distance of VGG features, beside 1 for the error of the pixels"""
+    gram_weight: float = 0.05
+    """weight of the distance of Gram matrices"""
+    latent_noise: float = 0.1
+    """noise on the faces' latents, as a share of their deviation: between the faces seen, too,
+    there are to be faces"""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """of the convolutions; losses, the style encoder and weights stay fp32"""
+    resolution: int = 64
+    """pixels; with --init all sizes are the checkpoint's"""
+    z_dim: int = 128
+    """size of the face codes; the style encoder's codes must have it too"""
+    w_dim: int = 128
+    """size of a layer's latent"""
+    channel_base: int = 1536
+    """channels at resolution r are channel_base / r, at most channel_max"""
+    channel_max: int = 96
+    """see channel_base"""
+    channels: tuple[int, int, int, int] = (32, 48, 64, 96)
+    """channels of the four stages of the pSp encoder's trunk"""
+    blocks: tuple[int, int, int, int] = (1, 1, 2, 1)
+    """residual blocks of these stages"""
+    data_licence: str = "unknown"
+    """licence of the pictures, stored with the weights"""
+
+
+class Pupils(nn.Module):
+    """What is trained: the generator and the pSp encoder, and their averages."""
+
+    def __init__(self, config: PretrainConfig):
+        super().__init__()
+        self.generator, self.encoder = make_networks(config)
+        self.average_generator = deepcopy(self.generator).eval().requires_grad_(False)
+        self.average_encoder = deepcopy(self.encoder).eval().requires_grad_(False)
+
+    def average_(self, decay: float) -> None:
+        """Move the averages on."""
+        update_ema_(self.average_generator, self.generator, decay)
+        update_ema_(self.average_encoder, self.encoder, decay)
+
+
+def make_networks(config: PretrainConfig) -> tuple[Generator, PSPEncoder]:
+    """New ones, or those of --init."""
+    start = blendgan_core.load(config.init) if config.init else None
+    if start and start.generator is None:
+        raise CheckpointError(f"{config.init} has no generator to start from")
+    if start:
+        generator = start.generator.requires_grad_(True).train()
+        # or the detail would go on coming from the noise that it was fixed to
+        for conv in generator.synthesis.convs:
+            torch.nn.init.zeros_(conv.noise_strength)
+        if start.psp_encoder:
+            return generator, start.psp_encoder.requires_grad_(True).train()
+    else:
+        sizes = GeneratorConfig(
+            resolution=config.resolution,
+            z_dim=config.z_dim,
+            w_dim=config.w_dim,
+            channel_base=config.channel_base,
+            channel_max=config.channel_max,
+        )
+        generator = Generator(sizes)
+    sizes = PSPConfig(
+        image_size=max(32, generator.config.resolution),
+        channels=config.channels,
+        blocks=config.blocks,
+        w_dim=generator.config.w_dim,
+        num_layers=generator.config.num_layers,
+    )
+    return generator, PSPEncoder(sizes)
+
+
+def encode(encoder: PSPEncoder, faces: Tensor) -> Tensor:
+    """Faces [N, 3, R, R] -> one latent for all layers, [N, L, W]: a face mapping gives no other."""
+    w_face = encoder(faces)
+    return w_face.mean(dim=1, keepdim=True).expand_as(w_face)
+
+
+def pretrain(config: PretrainConfig) -> Path | None:
+    """Run the training; return the final checkpoint's path, or None after a dry run."""
+    require_files(config, {"style_encoder": "a checkpoint of trainer.style_encoder"})
+    run = Run(config)
+    run.seed_weights()
+    pupils = Pupils(config).to(run.device, memory_format=torch.channels_last)
+    generator, encoder = pupils.generator, pupils.encoder
+    carried = read(config.init).extras if config.init else {}  # for a later game or fine-tune
+    style_encoder = load_style_encoder(config.style_encoder, generator.config)
+    style_encoder.eval().requires_grad_(False)
+    style_encoder.to(run.device, memory_format=torch.channels_last)
+    sync_norms_(encoder)
+    half = PRECISIONS[config.precision]
+    compute_top_in_(generator.synthesis, half, len(generator.synthesis.to_rgbs))
+    resolution = generator.config.resolution
+    natural = ImageSet(config.natural, resolution, at_least=config.batch)
+    twins = Twins(config.twins, resolution)
+    art = ImageSet(config.art, resolution) if config.art else None
+    sets = {"natural": natural, "twins": twins.styled} | ({"art": art} if art else {})
+    feeds = {
+        name: Feed(pictures, name, config.batch, config.seed, run.samples)
+        for name, pictures in sets.items()
+    }
+    weights = [
+        {"params": list(part.parameters()), "lr": config.lr * rate}
+        for part, rate in (
+            (generator.synthesis, 1),
+            (generator.blending, 1),
+            (generator.style_mapping, STYLE_MAPPING_RATE),
+            (encoder, ENCODER_RATE),
+        )
+    ]
+    optimizer = torch.optim.Adam(weights, betas=(0.9, 0.99))
+
+    def losses_of(made: Tensor, wanted: Tensor) -> dict[str, Tensor]:
+        losses = picture_losses(style_encoder, made, wanted)
+        scales = {"pixels": 1, "perceptual": config.perceptual_weight, "gram": config.gram_weight}
+        return {name: scales[name] * loss for name, loss in losses.items()}
+
+    def step() -> dict[str, Tensor]:
+        draws = run.draws()
+        faces = random_flip(feeds["natural"](run.step)[0].to(run.device), draws)
+        photos, wanted, looks = twins.batch(feeds["twins"].indices(run.step), run.device)
+        photos, wanted = random_flip(torch.cat([photos, wanted], dim=1), draws).split(3, dim=1)
+        looks = random_flip(looks, draws)
+        with torch.autocast(run.device.type, half, enabled=half != torch.float32):
+            w_face = encode(encoder, torch.cat([faces, photos])).float()
+        w_face = blur_latents(w_face, draws, config.latent_noise)
+        with_art = art is not None and run.step % 2 == 1
+        if with_art:
+            looks = torch.cat([looks, random_flip(feeds["art"](run.step)[0].to(looks), draws)])
+        # one indicator for all; the same in every process, as torch's own numbers are
+        indicator = int(torch.randint(STRONGEST, ()))
+        w_style = generator.map_style(style_encoder(looks))
+        faces_of_looks = torch.cat([w_face[len(faces) :], w_face[: len(looks) - len(photos)]])
+        blended = generator.blending(faces_of_looks, w_style, indicator)
+        noise = draws.noise(generator.synthesis.noise_shapes())
+        noise = [maps.repeat(2 + with_art, 1, 1, 1) for maps in noise]
+        made = generator.synthesis(torch.cat([w_face[: len(faces)], blended]), noise)
+        made = made.split(len(faces))
+        losses = {
+            f"{kind}_{name}": loss
+            for kind, pair in (("natural", (made[0], faces)), ("styled", (made[1], wanted)))
+            for name, loss in losses_of(*pair).items()
+        }
+        if with_art:
+            losses["art_gram"] = losses_of(made[2], looks[len(photos) :])["gram"]
+        optimizer.zero_grad(set_to_none=True)
+        sum(losses.values()).backward()
+        processes.average_gradients_([p for group in weights for p in group["params"]])
+        optimizer.step()
+        generator.blending.project_()
+        pupils.average_(half_life_decay(config.batch, config.ema_images))
+        values = {name: loss.detach() for name, loss in losses.items()}
+        return values | {"alpha": generator.blending.alpha.detach().clone()}
+
+    def finish() -> Path:
+        made, average_encoder = pupils.average_generator.cpu(), pupils.average_encoder.cpu()
+        fit_face_mapping_(made.face_mapping, latents_of(average_encoder, natural))
+        made.measure_w_mean_()
+        made.measure_styles_(codes_of(style_encoder.cpu(), art or twins.styled))
+        provenance = {
+            "kind": "pretrained",
+            "natural": f"{len(natural)} pictures",
+            "art": f"{len(twins.styled)} twins in {len(twins.styled.styles)} styles, "
+            f"{len(art or ())} others",
+            "licence": config.data_licence,
+            "steps": run.step,
+            "images": run.step * config.batch,
+            "seed": config.seed,
+            "parent": config.init.name if config.init else None,
+        }
+        model = BlendGAN.assemble(made, style_encoder, average_encoder)
+        return blendgan_core.save(model, run.folder / "final.safetensors", provenance, carried)
+
+    return run.loop(
+        {"pupils": pupils, "optimizer": optimizer},
+        step,
+        lambda path: sample(pupils, style_encoder, natural, twins, path),
+        finish,
+        {"generator": generator, "encoder": encoder, "style encoder": style_encoder},
+    )
+
+
+def blur_latents(w_face: Tensor, draws: Draws, share: float) -> Tensor:
+    """Move each latent a little. w_face: [k * N, L, W], one for all layers -> the same."""
+    deviation = (w_face - w_face.mean(dim=0)).square().mean().sqrt().detach()
+    moved = draws.normal(len(w_face) // len(draws), 1, w_face.shape[2])  # [N, k, 1, W]
+    return w_face + share * deviation * moved.transpose(0, 1).flatten(0, 1)
+
+
+@torch.no_grad()
+def latents_of(encoder: PSPEncoder, natural: ImageSet) -> Tensor:
+    """Latents of many natural faces, always the same ones -> [M, W]."""
+    chosen = natural.draw(PRIOR_PICTURES, torch.Generator().manual_seed(FIXED_SEED))
+    return torch.cat([encode(encoder, natural.batch(i))[:, 0] for i in chosen.split(64)])
+
+
+@torch.no_grad()
+def codes_of(style_encoder: StyleEncoder, art: ImageSet) -> Tensor:
+    """Style codes of many pictures, always the same ones -> [M, S]."""
+    chosen = art.draw(PRIOR_PICTURES // 4, torch.Generator().manual_seed(FIXED_SEED))
+    return torch.cat([style_encoder(art.batch(i)) for i in chosen.split(64)])
+
+
+@torch.no_grad()
+def sample(
+    pupils: Pupils, style_encoder: StyleEncoder, natural: ImageSet, twins: Twins, path: Path
+) -> None:
+    """A grid: faces and their inversions; twins, their inversions, i = 3, i = 0, what these should
+    be, and the reference."""
+    seeded = torch.Generator().manual_seed(FIXED_SEED)
+    generator, encoder = pupils.average_generator, pupils.average_encoder
+    device, noise = generator.w_mean.device, generator.synthesis.fixed_noise()
+    faces = natural.batch(natural.draw(GRID_ROWS, seeded)).to(device)
+    photos, wanted, looks = twins.batch(twins.styled.draw(GRID_ROWS, seeded), device)
+    w_style = generator.map_style(style_encoder(looks))
+    columns = [faces, generator.synthesis(encode(encoder, faces), noise), photos]
+    w_face = encode(encoder, photos)
+    for indicator in (generator.config.num_layers, 3, 0):
+        w = generator.blending(w_face, w_style, indicator)
+        columns.append(generator.synthesis(w, noise))
+    write_sheet(path, [*columns, wanted, looks])
+
+
+if __name__ == "__main__":
+    run_cli(pretrain, PretrainConfig)
