@@ -145,9 +145,8 @@ def make_networks(config: PretrainConfig) -> tuple[Generator, PSPEncoder]:
     return generator, PSPEncoder(sizes)
 
 
-def encode(encoder: PSPEncoder, faces: Tensor) -> Tensor:
-    """Faces [N, 3, R, R] -> one latent for all layers, [N, L, W]: a face mapping gives no other."""
-    w_face = encoder(faces)
+def same_in_all_layers(w_face: Tensor) -> Tensor:
+    """The mean over the layers, as a face mapping gives latents. [N, L, W] -> [N, L, W]."""
     return w_face.mean(dim=1, keepdim=True).expand_as(w_face)
 
 
@@ -197,7 +196,9 @@ def pretrain(config: PretrainConfig) -> Path | None:
         photos, wanted = random_flip(torch.cat([photos, wanted], dim=1), draws).split(3, dim=1)
         looks = random_flip(looks, draws)
         with torch.autocast(run.device.type, half, enabled=half != torch.float32):
-            w_face = encode(encoder, torch.cat([faces, photos])).float()
+            w_face = encoder(torch.cat([faces, photos])).float()
+        if run.step % 2 == 1:  # in turn, so that it serves the pSp encoder and the face mapping
+            w_face = same_in_all_layers(w_face)
         w_face = blur_latents(w_face, draws, config.latent_noise)
         with_art = art is not None and run.step % 2 == 1
         if with_art:
@@ -256,7 +257,7 @@ def pretrain(config: PretrainConfig) -> Path | None:
 
 
 def blur_latents(w_face: Tensor, draws: Draws, share: float) -> Tensor:
-    """Move each latent a little. w_face: [k * N, L, W], one for all layers -> the same."""
+    """Move each face a little, alike in all layers. w_face: [k * N, L, W] -> the same shape."""
     deviation = (w_face - w_face.mean(dim=0)).square().mean().sqrt().detach()
     moved = draws.normal(len(w_face) // len(draws), 1, w_face.shape[2])  # [N, k, 1, W]
     return w_face + share * deviation * moved.transpose(0, 1).flatten(0, 1)
@@ -266,7 +267,7 @@ def blur_latents(w_face: Tensor, draws: Draws, share: float) -> Tensor:
 def latents_of(encoder: PSPEncoder, natural: ImageSet) -> Tensor:
     """Latents of many natural faces, always the same ones -> [M, W]."""
     chosen = natural.draw(PRIOR_PICTURES, torch.Generator().manual_seed(FIXED_SEED))
-    return torch.cat([encode(encoder, natural.batch(i))[:, 0] for i in chosen.split(64)])
+    return torch.cat([encoder(natural.batch(i)).mean(dim=1) for i in chosen.split(64)])
 
 
 @torch.no_grad()
@@ -280,16 +281,16 @@ def codes_of(style_encoder: StyleEncoder, art: ImageSet) -> Tensor:
 def sample(
     pupils: Pupils, style_encoder: StyleEncoder, natural: ImageSet, twins: Twins, path: Path
 ) -> None:
-    """A grid: faces and their inversions; twins, their inversions, i = 3, i = 0, what these should
-    be, and the reference."""
+    """A grid: faces and their inversions by one latent; twins, their inversions by one a layer,
+    i = 3, i = 0, what these should be, and the reference."""
     seeded = torch.Generator().manual_seed(FIXED_SEED)
     generator, encoder = pupils.average_generator, pupils.average_encoder
     device, noise = generator.w_mean.device, generator.synthesis.fixed_noise()
     faces = natural.batch(natural.draw(GRID_ROWS, seeded)).to(device)
     photos, wanted, looks = twins.batch(twins.styled.draw(GRID_ROWS, seeded), device)
     w_style = generator.map_style(style_encoder(looks))
-    columns = [faces, generator.synthesis(encode(encoder, faces), noise), photos]
-    w_face = encode(encoder, photos)
+    columns = [faces, generator.synthesis(same_in_all_layers(encoder(faces)), noise), photos]
+    w_face = encoder(photos)
     for indicator in (generator.config.num_layers, 3, 0):
         w = generator.blending(w_face, w_style, indicator)
         columns.append(generator.synthesis(w, noise))
