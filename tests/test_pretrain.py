@@ -78,9 +78,8 @@ def config_of(twins: Path, style_encoder: Path, out: Path) -> PretrainConfig:
 
 @pytest.fixture(scope="module", autouse=True)
 def short_prior():
-    """Ten steps in place of hundreds."""
+    """Few pictures in place of thousands."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trainer.latent_prior.STEPS", 10)
         patch.setattr("trainer.pretrain.PRIOR_PICTURES", 32)
         yield
 
@@ -141,18 +140,26 @@ def test_latents_move_by_their_share_and_alike_in_all_layers():
     assert torch.equal(blur_latents(w_face, Draws(0, 0, range(20), "cpu"), 0), w_face)
 
 
-def test_the_face_mapping_learns_where_latents_lie(monkeypatch):
-    """Latents around (3, 0, ..) whose first value varies most: so do the mapping's afterwards."""
-    monkeypatch.setattr("trainer.latent_prior.STEPS", 300)
-    spread = torch.tensor([2.0] + 15 * [0.5])
-    latents = torch.randn(2000, 16) * spread + torch.tensor([3.0] + 15 * [0.0])
-    mapping = MappingNetwork(16, 16)
-    assert fit_face_mapping_(mapping, latents) < 0.2
+def test_the_face_mapping_draws_from_the_gaussian_of_the_latents():
+    """Of 2,000 codes: means within 5 deviations / sqrt(2000), the covariance within some percent;
+    of a face mapping whose codes are smaller than latents the main axes."""
+    factor = torch.randn(12, 12)
+    latents = torch.randn(4000, 12) @ factor + torch.linspace(-3, 3, 12)
+    mapping = MappingNetwork(12, 12)
+    fit_face_mapping_(mapping, latents)
     with torch.no_grad():
-        drawn = mapping(torch.randn(2000, 16))
-    torch.testing.assert_close(drawn.mean(dim=0), latents.mean(dim=0), atol=0.3, rtol=0)
-    deviations = drawn.std(dim=0)
-    assert deviations[0] > 2 * deviations[1:].mean()
+        drawn = mapping(torch.randn(2000, 12))
+    off = (drawn.mean(dim=0) - latents.mean(dim=0)) / latents.std(dim=0)
+    assert off.abs().max() < 5 / 2000**0.5
+    error = (drawn.t().cov() - latents.t().cov()).norm() / latents.t().cov().norm()
+    assert error < 0.2
+
+    narrow = MappingNetwork(3, 12)
+    fit_face_mapping_(narrow, latents)
+    with torch.no_grad():
+        drawn = narrow(torch.randn(2000, 3))
+    main = torch.linalg.eigvalsh(latents.t().cov())[-3:]
+    torch.testing.assert_close(torch.linalg.eigvalsh(drawn.t().cov())[-3:], main, rtol=0.2, atol=0)
 
 
 # ---- The training ----

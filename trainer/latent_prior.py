@@ -1,43 +1,35 @@
-"""Teach a face mapping to draw latents like given ones: the last step of `trainer.pretrain`."""
+"""Make a face mapping draw latents like given ones: the last step of `trainer.pretrain`."""
 
 import torch
 from torch import Tensor
 
+from blendgan_core.errors import BlendGANError
 from blendgan_core.generator import MappingNetwork
-
-from .draws import FIXED_SEED
-
-STEPS, BATCH, DIRECTIONS = 800, 512, 128
-LR = 0.6  # the mapping's layers learn at a hundredth of it
-RIDGE = 0.01  # of the mean variance: directions far below it hold noise
+from blendgan_core.layers import RELU_GAIN, RELU_SLOPE, EqualLinear
 
 
-def fit_face_mapping_(mapping: MappingNetwork, latents: Tensor) -> float:
-    """Bring the distribution of mapping(z), z ~ N(0, I), to that of `latents` [M, W].
+@torch.no_grad()
+def fit_face_mapping_(mapping: MappingNetwork, latents: Tensor) -> None:
+    """Let mapping(z), z ~ N(0, I), have the mean and the covariance of `latents` [M, W].
 
-    By the sliced Wasserstein distance (Bonneel et al. 2015) of the whitened latents: along random
-    directions the sorted values are compared. Seeded. -> the last distance.
+    Two leaky ReLU layers, the second the negative of the first, are linear: what the first bends the
+    second straightens. So all layers but the last two pass z on, and these are the Gaussian that
+    fits the latents. Its main axes come first, in case z has fewer values than a latent.
     """
-    seeded = torch.Generator().manual_seed(FIXED_SEED)
+    layers: list[EqualLinear] = list(mapping.layers)
+    if len(layers) % 2:
+        raise BlendGANError(f"the face mapping has {len(layers)} layers, expected an even number")
     mean = latents.mean(dim=0)
-    variances, axes = torch.linalg.eigh((latents - mean).t().cov())
-    scale = (variances.clamp_min(0) + RIDGE * variances.mean()).sqrt()
-    wanted = (latents - mean) @ axes / scale  # [M, W], white
-    z_dim = mapping.layers[0].weight.shape[1]
-    optimizer = torch.optim.Adam(mapping.parameters(), lr=LR, betas=(0.9, 0.99))
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
-    mapping.requires_grad_(True)
-    for _ in range(STEPS):
-        z = torch.randn(BATCH, z_dim, generator=seeded)
-        some = wanted[torch.randint(len(wanted), (BATCH,), generator=seeded)]
-        directions = torch.randn(wanted.shape[1], DIRECTIONS, generator=seeded)
-        directions = directions / directions.norm(dim=0)
-        ours = ((mapping(z) - mean) @ axes / scale) @ directions  # [BATCH, DIRECTIONS]
-        theirs = some @ directions
-        distance = (ours.sort(dim=0).values - theirs.sort(dim=0).values).square().mean()
-        optimizer.zero_grad(set_to_none=True)
-        distance.backward()
-        optimizer.step()
-        schedule.step()
-    mapping.requires_grad_(False)
-    return distance.item()
+    variances, axes = torch.linalg.eigh((latents - mean).t().cov())  # from small to large
+    axes = (axes * variances.clamp_min(0).sqrt()).flip(1)  # [W, W]
+    for first, second in zip(layers[0::2], layers[1::2], strict=True):
+        w_dim, inputs = first.weight.shape
+        is_last = second is layers[-1]
+        _set_(first, -axes[:, :inputs] if is_last else -torch.eye(w_dim, inputs), -mean * is_last)
+        _set_(second, -torch.eye(w_dim) / (RELU_GAIN**2 * RELU_SLOPE), torch.zeros(w_dim))
+
+
+def _set_(layer: EqualLinear, weight: Tensor, bias: Tensor) -> None:
+    """Let the layer compute weight @ x + bias before its leaky ReLU."""
+    layer.weight.copy_(weight / layer.scale)
+    layer.bias.copy_(bias / layer.lr_multiplier)
