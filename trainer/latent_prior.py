@@ -12,9 +12,9 @@ from blendgan_core.layers import RELU_GAIN, RELU_SLOPE, EqualLinear
 def fit_face_mapping_(mapping: MappingNetwork, latents: Tensor) -> None:
     """Let mapping(z), z ~ N(0, I), have the mean and the covariance of `latents` [M, W].
 
-    Two leaky ReLU layers, the second the negative of the first, are linear: what the first bends the
-    second straightens. So all layers but the last two pass z on, and these are the Gaussian that
-    fits the latents. Its main axes come first, in case z has fewer values than a latent.
+    Two leaky ReLU layers, the second the negative of the first, are linear: what one bends, the
+    other straightens. All layers but the last two pass z on; these are the Gaussian that fits the
+    latents. Its main axes come first, in case z has fewer values than a latent.
     """
     layers: list[EqualLinear] = list(mapping.layers)
     if len(layers) % 2:
