@@ -7,9 +7,7 @@ an adversarial game takes. That game, `trainer.gan --init`, then makes the pictu
 """
 
 from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -34,69 +32,16 @@ from .gan import load_style_encoder
 from .half_precision import compute_top_in_
 from .latent_prior import fit_face_mapping_
 from .picture_losses import picture_losses
+from .pretrain_config import PretrainConfig
 from .run import Run
 from .synced_norm import sync_norms_
-from .training_config import TrainingConfig, require_files
+from .training_config import require_files
 from .twins import Twins
 
 GRID_ROWS = 8
 STRONGEST = 4  # indicators 0..3 are trained to give the whole style
 STYLE_MAPPING_RATE, ENCODER_RATE = 20, 0.1
 PRIOR_PICTURES = 4096  # whose latents the face mapping learns to draw
-
-
-@dataclass(frozen=True, kw_only=True)
-class PretrainConfig(TrainingConfig):
-    """Train a generator and a pSp encoder on faces that were drawn natural and in many styles."""
-
-    natural: tuple[Path, ...]
-    """aligned natural faces: folders, zips or shards of them"""
-    twins: Path
-    """a folder with natural/ and styled/STYLE/, where one file name is one person, and two people
-    next to each other share the look of a style: the twins/ of trainer.synthesize"""
-    art: tuple[Path, ...] = ()
-    """aligned artistic faces of which no natural version exists: the Gram matrices are to become
-    theirs. Folders, zips or shards; each (sub)folder of pictures is a style, drawn evenly"""
-    style_encoder: Path
-    """a checkpoint with a trained style encoder, or its hf:// address"""
-    init: Path | None = None
-    """a checkpoint to start from, or its hf:// address: its generator and, where it has one, its
-    pSp encoder; its discriminators are carried over"""
-    steps: int = 5_000
-    """optimiser steps"""
-    batch: int = 8
-    """natural faces a step, and as many twins, of all processes together"""
-    lr: float = 0.01
-    """Adam's learning rate of the generator, five times an adversarial game's, as a wanted picture
-    is a steadier guide; the encoder's is a tenth of it, the style mapping's 20 times it, since its
-    layers learn at a hundredth"""
-    ema_images: float = 1_000
-    """half-life of the averaged networks, in natural pictures"""
-    perceptual_weight: float = 0.8
-    """weight of the distance of VGG features, beside 1 for the error of the pixels"""
-    gram_weight: float = 0.05
-    """weight of the distance of Gram matrices"""
-    latent_noise: float = 0.1
-    """noise on the faces' latents, as a share of their deviation: between the faces seen, too,
-    there are to be faces"""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """of the convolutions; losses, the style encoder and weights stay fp32"""
-    resolution: int = 64
-    """pixels; with --init all sizes are the checkpoint's"""
-    z_dim: int = 128
-    """size of the face codes; the style encoder's codes must have it too"""
-    w_dim: int = 128
-    """size of a layer's latent"""
-    channel_base: int = 1536
-    """channels at resolution r are channel_base / r, at most channel_max"""
-    channel_max: int = 96
-    """see channel_base"""
-    channels: tuple[int, int, int, int] = (32, 48, 64, 96)
-    """channels of the four stages of the pSp encoder's trunk"""
-    blocks: tuple[int, int, int, int] = (1, 1, 2, 1)
-    """residual blocks of these stages"""
-    data_licence: str = "unknown"
-    """licence of the pictures, stored with the weights"""
 
 
 class Pupils(nn.Module):
