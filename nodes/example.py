@@ -24,6 +24,11 @@ PICTURES = {
     "art: naive oil": "art_naive_oil.jpg",
     "art: engraving": "art_engraving.jpg",
     "photo: group": "group.jpg",
+    "art: cel drawing": "style_cel.png",
+    "art: ink drawing": "style_ink.png",
+    "art: neon lines": "style_neon.png",
+    "art: pencil drawing": "style_pencil.png",
+    "art: watercolour": "style_watercolour.png",
 }
 # Five points of a face in a picture of side 1 whose crop, by FFHQ's rule, is the whole picture: the
 # eyes 1/4 apart, the mouth 1/3.6 below them.
@@ -42,9 +47,9 @@ class BlendGANExample(io.ComfyNode):
             display_name="Example Picture (BlendGAN)",
             category="BlendGAN",
             description=(
-                "A public-domain photo or painting to try things with, cropped as the model "
-                "expects it, and a photo of several people, as a picture or as a clip. For a "
-                "picture of your own use Load Image in its place."
+                "A free photo, painting or drawing to try things with, cropped as the model expects "
+                "it, and a photo of several people, as a picture or as a clip. For a picture of "
+                "your own use Load Image in its place."
             ),
             search_aliases=["sample image", "demo picture", "test portrait"],
             inputs=[
@@ -68,7 +73,7 @@ class BlendGANExample(io.ComfyNode):
             outputs=[
                 io.Image.Output(
                     display_name="image",
-                    tooltip="One picture of 256 x 256 pixels (the group: 1080 x 720), or a clip.",
+                    tooltip="One picture, square but for the group (1080 x 720), or a clip.",
                 ),
                 LandmarksSocket.Output(
                     display_name="face_landmarks",
