@@ -47,9 +47,9 @@ class BlendGANExample(io.ComfyNode):
             display_name="Example Picture (BlendGAN)",
             category="BlendGAN",
             description=(
-                "A free photo, painting or drawing to try things with, cropped as the model expects "
-                "it, and a photo of several people, as a picture or as a clip. For a picture of "
-                "your own use Load Image in its place."
+                "A free photo, painting or drawing to try things with, cropped as the model "
+                "expects it, and a photo of several people, as a picture or as a clip. For a "
+                "picture of your own use Load Image in its place."
             ),
             search_aliases=["sample image", "demo picture", "test portrait"],
             inputs=[

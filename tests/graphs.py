@@ -4,7 +4,16 @@ import json
 from pathlib import Path
 
 # ComfyUI's own nodes that the graphs may use; they must be as old as the version the pack asks for
-CORE_NODES = {"MarkdownNote", "PreviewImage", "SaveImage", "ImageStitch", "ImageScaleToTotalPixels"}
+CORE_NODES = {
+    "CreateVideo",
+    "ImageScaleToTotalPixels",
+    "ImageStitch",
+    "MarkdownNote",
+    "PreviewImage",
+    "SaveAnimatedWEBP",
+    "SaveImage",
+    "SaveVideo",
+}
 WIDGETS = ("BOOLEAN", "COMBO", "INT", "FLOAT", "STRING")
 SUBGRAPH_INPUT, SUBGRAPH_OUTPUT = -10, -20  # the ids of a subgraph's own ends
 
@@ -19,7 +28,8 @@ def run_graph(graph: dict, nodes: dict[str, type], run, model, given: dict | Non
     """Run our nodes of a graph, or of a subgraph's definition -> {(node id, slot): value}.
 
     given: {slot: value} of a subgraph's inputs. Those that feed a widget and are not given leave it
-    as it was saved.
+    as it was saved. ComfyUI's own nodes do not run, and may only take what ours make. Nothing is
+    trained: the model itself stands for the one that BlendGANFinetune would make.
     """
     links = {id: link for id, *link in map(_as_list, graph["links"])}
     outputs = {(SUBGRAPH_INPUT, slot): value for slot, value in (given or {}).items()}
@@ -40,6 +50,9 @@ def run_graph(graph: dict, nodes: dict[str, type], run, model, given: dict | Non
         if node["type"] == "BlendGANLoader":
             assert inputs["checkpoint"] == "starter (built in)" and inputs["address"] == ""
             result = (model,)
+        elif node["type"] == "BlendGANFinetune":
+            assert inputs["checkpoint"] == "starter (built in)" and inputs["image"].ndim == 4
+            result = (model, inputs["name"])
         else:
             result = run(node["type"], **inputs)
         outputs |= {(node["id"], slot): value for slot, value in enumerate(result)}

@@ -57,9 +57,10 @@ def test_english_is_the_schema(nodes, models_folder, request):
 
 
 def test_every_text_of_the_schema_is_in_chinese(nodes, models_folder):
-    chinese = texts(read("zh"))
-    missing = set(texts(english(nodes))) - set(chinese)
+    chinese, expected = texts(read("zh")), texts(english(nodes))
+    missing, stale = expected.keys() - chinese.keys(), chinese.keys() - expected.keys()
     assert not missing, f"locales/zh/nodeDefs.json lacks {sorted(missing)}"
+    assert not stale, f"locales/zh/nodeDefs.json still has {sorted(stale)}"
     for key, text in chinese.items():
         needs_no_translation = key.endswith(".name")  # theta, x
         assert needs_no_translation or re.search("[\u4e00-\u9fff]", text), key
