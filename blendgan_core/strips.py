@@ -119,7 +119,7 @@ def _modulated(conv: ModulatedConv2d, w: Tensor, gain: float, dtype: torch.dtype
 def _upsampled_rows(
     x: Tensor, weight: Tensor, fir: Tensor, bias: Tensor, start: int, stop: int
 ) -> Tensor:
-    """Rows start..stop of the upsampling convolution. x: [1, C, h, h] -> [1, C', stop - start, 2h]."""
+    """Rows start..stop of the upsampling convolution: [1, C, h, h] -> [1, C', stop - start, 2h]."""
     above, below = max(start - 2, 0) // 2, min((stop + 1) // 2 + 1, x.shape[2])
     y = transposed_conv(x[:, :, above:below], weight)  # begins with row 2 * above
     first, end = max(start - 1, 0), min(stop + 2, 2 * x.shape[2] + 1)  # what the filter sees
