@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .errors import ImageError
-from .images import to_uint8
+from .images import from_uint8, to_uint8
 
 EYES_OF_68 = (slice(36, 42), slice(42, 48))  # the contours of the left and of the right eye
 MOUTH_OF_68 = (48, 54)  # the outer corners
@@ -116,7 +116,7 @@ def crop_quad(image: Tensor, quad: np.ndarray, resolution: int) -> Tensor:
         (size, size), Image.Transform.QUAD, (quad + 0.5).flatten(), Image.Resampling.BILINEAR
     )
     picture = picture.resize((resolution, resolution), Image.Resampling.LANCZOS)
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 127.5 - 1
+    return from_uint8(np.array(picture))
 
 
 def crop_region(quad: np.ndarray, resolution: int, width: int, height: int) -> tuple[int, ...]:

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
+
+from .images import from_uint8
 
 HEIGHT = 0.11  # of a column's width, the size of the letters
 FULL = 0.94  # of a column's width, what a line may take
@@ -31,7 +32,7 @@ def captions(texts: Sequence[str], width: int) -> Tensor:
         for number, line in enumerate(row):
             left = (column + 0.5) * width - font.getbbox(line)[2] / 2
             draw.text((left, top + number * line_height), line, fill="black", font=font)
-    return torch.from_numpy(np.array(strip)).permute(2, 0, 1).float() / 127.5 - 1
+    return from_uint8(np.array(strip))
 
 
 def default_font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:

@@ -127,6 +127,11 @@ def to_uint8(images: Tensor) -> np.ndarray:
     return levels.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
+def from_uint8(pixels: np.ndarray) -> Tensor:
+    """pixels: [H, W, 3] uint8, such as np.array of a Pillow picture -> [3, H, W] in [-1, 1]."""
+    return torch.from_numpy(pixels).permute(2, 0, 1).float() / 127.5 - 1
+
+
 def center_square(image: Tensor) -> tuple[Tensor, bool]:
     """image: [.., H, W] -> its centre square [.., S, S], S = min(H, W); and whether that cut it."""
     height, width = image.shape[-2:]
@@ -196,7 +201,7 @@ def _to_tensor(path: Path, picture: Image.Image) -> Tensor:
         white = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(white, picture)
     rgb = np.array(picture.convert("RGB"))  # [H, W, 3]
-    return torch.from_numpy(rgb).permute(2, 0, 1).float() / 127.5 - 1
+    return from_uint8(rgb)
 
 
 def _one_line(error: Exception) -> str:

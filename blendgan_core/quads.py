@@ -6,13 +6,12 @@ from -0.5 to W - 0.5. All quads are squares.
 """
 
 import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 
 from .alignment import crop_quad, crop_region, quad_side
 from .errors import ImageError
-from .images import to_uint8
+from .images import from_uint8, to_uint8
 
 NEARLY = 1e-3  # pixels by which corners may miss a border or a straight line
 
@@ -80,7 +79,7 @@ def cut(image: Tensor, quad: np.ndarray, resolution: int) -> Tensor:
     picture = picture.resize(
         (resolution, resolution), Image.Resampling.LANCZOS, box=tuple(edges.flatten())
     )
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 127.5 - 1
+    return from_uint8(np.array(picture))
 
 
 def _is_box_inside(quad: np.ndarray, width: int, height: int) -> bool:

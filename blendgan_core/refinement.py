@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from .generator import Generator
 from .layers import average_pool
-from .style_encoder import StyleEncoder, vgg_features
+from .style_encoder import StyleEncoder, feature_distance, vgg_features
 
 KEEP_CLOSE = 0.1  # chosen by eye: below it faces get blots, from 0.3 on they stay strangers
 LEARNING_RATE = 0.05  # of values with the deviation 1
@@ -131,17 +131,15 @@ class Likeness:
 
     def __call__(self, picture: Tensor) -> Tensor:
         """[1, 3, R, R] -> scalar: the mean difference of the pixels at several sizes, and of VGG's
-        features, each place's brought to length 1 as in LPIPS (Zhang et al. 2018)."""
+        features (see feature_distance)."""
         pixels = [
             F.l1_loss(ours, theirs)
             for ours, theirs in zip(self._scales(picture), self._pyramid, strict=True)
         ]
         loss = torch.stack(pixels).mean()
-        features = [
-            (ours - theirs).square().sum(dim=1).mean()
-            for ours, theirs in zip(self._look(picture), self._features, strict=True)
-        ]
-        return loss + FEATURE_WEIGHT * torch.stack(features).mean() if features else loss
+        if self._vgg is None:
+            return loss
+        return loss + FEATURE_WEIGHT * feature_distance(self._look(picture), self._features)
 
     def _scales(self, images: Tensor) -> list[Tensor]:
         sides = [max(1, self._side >> scale) for scale in range(PIXEL_SCALES)]
@@ -152,4 +150,4 @@ class Likeness:
             return []
         # both at the side that the smaller of them has
         seen = average_pool(average_pool(images, self._side), self._vgg_size)
-        return [F.normalize(tap, dim=1) for tap in vgg_features(self._vgg, seen)]
+        return vgg_features(self._vgg, seen)

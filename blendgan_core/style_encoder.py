@@ -51,6 +51,16 @@ def vgg_features(vgg: nn.Sequential, images: Tensor) -> list[Tensor]:
     return taps
 
 
+def feature_distance(ours: list[Tensor], theirs: list[Tensor]) -> Tensor:
+    """Mean squared distance of features, each place's brought to length 1 (LPIPS without its
+    weights, Zhang et al. 2018). As `vgg_features` gives them, [N, C, H', W'] each -> scalar."""
+    distances = []
+    for a, b in zip(ours, theirs, strict=True):
+        difference = F.normalize(a, dim=1) - F.normalize(b, dim=1)
+        distances.append(difference.square().sum(dim=1).mean())
+    return torch.stack(distances).mean()
+
+
 def upper_triangle(matrix: Tensor) -> Tensor:
     """matrix: [.., C, C] -> [.., C*(C+1)/2], row by row, the diagonal included."""
     row, column = torch.triu_indices(*matrix.shape[-2:]).to(matrix.device)

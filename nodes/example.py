@@ -9,7 +9,7 @@ import torch
 from comfy_api.latest import io
 from PIL import Image
 
-from ..blendgan_core.images import read_image, to_uint8
+from ..blendgan_core.images import from_uint8, read_image, to_uint8
 from ..blendgan_core.quads import scaled
 from . import devices
 from .images import to_image
@@ -136,8 +136,7 @@ def _clip(image: torch.Tensor, faces: list[np.ndarray], frames: int) -> tuple[to
             view = photo.resize(
                 (width, height), Image.Resampling.BICUBIC, box=(*corner, *(corner + size))
             )
-            pixels = torch.from_numpy(np.array(view)).permute(2, 0, 1)[None]
-            clip.append(to_image(pixels / 127.5 - 1))
+            clip.append(to_image(from_uint8(np.array(view))[None]))
             moved = [scaled(points - corner, 1 / zoom, 1 / zoom) for points in faces]
             seen.append(
                 [face for face in moved if (face > 0).all() and (face < [width, height]).all()]

@@ -9,19 +9,18 @@ seen in every style, and every reference with every face.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from blendgan_core.blendgan import BlendGAN
+from blendgan_core.images import from_uint8
 from blendgan_core.layers import average_pool
 
 from .evaluator_network import SIZE
 from .portrait_labels import portrait_values
 from .portraits import render_portrait
 from .styles import STYLES
-from .synthesize import HELD_OUT_SEED, Portrait
-from .texture import halve
+from .synthesize import HELD_OUT_SEED, Portrait, average_down
 
 AT_ONCE = 8  # pictures of a model
 # what sets the portraits of one purpose apart: the first of their indices; there are fewer than
@@ -83,7 +82,7 @@ def render(portraits: list[Portrait], tick: Tick) -> Tensor:
     """Pictures [N, 3, R, R] in [-1, 1]."""
     pictures = []
     for portrait in portraits:
-        pictures.append(_to_tensor(portrait.render()))
+        pictures.append(from_uint8(portrait.render()))
         tick()
     return torch.stack(pictures)
 
@@ -103,15 +102,10 @@ def paint_by_rule(design: Design, tick: Tick) -> Tensor:
         face = render_portrait(sitter.draw()[0], 2 * SIZE)
         for reference in references[group * len(STYLES) : (group + 1) * len(STYLES)]:
             image = STYLES[reference.style](face, reference.draw()[1])
-            pictures.append(_to_tensor(np.rint(np.clip(halve(image), 0, 1) * 255)))
+            pictures.append(from_uint8(average_down(image)))
             tick()
     stacked = torch.stack(pictures)
     return stacked.view(design.groups, design.faces, len(STYLES), *stacked.shape[1:])
-
-
-def _to_tensor(image: np.ndarray) -> Tensor:
-    """[R, R, 3] of 0..255 -> [3, R, R] in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).float() / 127.5 - 1
 
 
 def face_codes(model: BlendGAN, count: int, seed: int, truncation: float) -> Tensor:

@@ -4,9 +4,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from blendgan_core.layers import average_pool
-from blendgan_core.style_encoder import StyleEncoder
-
-from .psp_losses import feature_distance
+from blendgan_core.style_encoder import StyleEncoder, feature_distance
 
 
 def picture_losses(style_encoder: StyleEncoder, made: Tensor, wanted: Tensor) -> dict[str, Tensor]:

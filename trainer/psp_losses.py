@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from blendgan_core.blendgan import BlendGAN
 from blendgan_core.layers import average_pool
 from blendgan_core.psp_encoder import PSPEncoder
-from blendgan_core.style_encoder import StyleEncoder
+from blendgan_core.style_encoder import StyleEncoder, feature_distance
 
 from .draws import Draws
 from .identity import FaceRecognition, identity_loss
@@ -77,15 +77,6 @@ def perceptual_distance(style_encoder: StyleEncoder, images: Tensor, target: Ten
     images, target: [N, 3, R, R] in [-1, 1] -> scalar.
     """
     return feature_distance(style_encoder.features(images), style_encoder.features(target))
-
-
-def feature_distance(ours: list[Tensor], theirs: list[Tensor]) -> Tensor:
-    """`perceptual_distance` of pictures whose features are known: [N, C, H', W'] each -> scalar."""
-    distances = []
-    for a, b in zip(ours, theirs, strict=True):
-        difference = F.normalize(a, dim=1) - F.normalize(b, dim=1)
-        distances.append(difference.square().sum(dim=1).mean())
-    return torch.stack(distances).mean()
 
 
 def latent_loss(base: BlendGAN, encoder: PSPEncoder, draws: Draws) -> Tensor:

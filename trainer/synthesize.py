@@ -94,7 +94,7 @@ class Portrait:
         image = _render_natural(attributes, 2 * self.resolution)
         if self.style is not None:
             image = STYLES[self.style](image, rng)
-        return np.rint(np.clip(halve(image), 0, 1) * 255).astype(np.uint8)
+        return average_down(image)
 
     def record(self) -> dict[str, object]:
         """Its line of attributes.jsonl."""
@@ -107,6 +107,11 @@ class Portrait:
 def _render_natural(attributes: PortraitAttributes, size: int) -> Picture:
     """`render_portrait`; a twin is painted once for all styles, which leave it as it is."""
     return render_portrait(attributes, size)
+
+
+def average_down(image: np.ndarray) -> np.ndarray:
+    """A picture that was painted at twice its size, [2R, 2R, 3] about 0..1 -> [R, R, 3] uint8."""
+    return np.rint(np.clip(halve(image), 0, 1) * 255).astype(np.uint8)
 
 
 def plan_portraits(config: SynthesizeConfig) -> list[Portrait]:
