@@ -11,6 +11,8 @@ from scipy.ndimage import gaussian_filter, uniform_filter
 
 from .texture import Field, Picture, luminance, smooth_noise
 
+DIRECTIONS = 64  # of brush strokes, over half a turn
+
 
 def unit_of(image: NDArray) -> float:
     """Pixels in 1/64 of the picture's side."""
@@ -29,6 +31,22 @@ def tone(image: Picture) -> Field:
     light = luminance(image)
     darkest, brightest = np.percentile(light, [1, 99])
     return np.clip((light - darkest) / (brightest - darkest + 1e-6), 0, 1).astype(np.float32)
+
+
+def expose(image: Picture) -> Picture:
+    """Bring a picture whose middle, where the face is, is too dark or too bright back into range.
+
+    One of ordinary brightness stays as it is, so that dark skin stays dark.
+    """
+    light = luminance(image)
+    third = len(image) // 3
+    mean = float(np.clip(light[third:-third, third:-third].mean(), 0.01, 0.99))
+    gamma = np.log(np.clip(mean, 0.30, 0.66)) / np.log(mean)
+    gain = np.maximum(light, 1e-3) ** np.float32(gamma - 1)
+    gain = gain[..., None]
+    # Colour is raised less than light, else the shadows of a dark picture turn gaudy.
+    bright = light[..., None] * gain + (image - light[..., None]) * gain ** np.float32(0.75)
+    return np.clip(bright, 0, 1).astype(np.float32)
 
 
 def even(light: Field, units: float) -> Field:
@@ -63,6 +81,19 @@ def stripes(size: int, angle: float, period: float, wobble: Field) -> Field:
     axis = np.arange(size, dtype=np.float32) * np.float32(64 / size)
     across = axis[None, :] * np.float32(np.cos(angle)) + axis[:, None] * np.float32(np.sin(angle))
     return 0.5 + 0.5 * np.sin((across + wobble) * np.float32(2 * np.pi / period))
+
+
+def streaks(rng: np.random.Generator, size: int, angle: float, across: int, along: int) -> Field:
+    """Noise of mean 0 and deviation about 1, drawn out at `angle` to the rows: [size, size].
+
+    across, along: bumps in 64 units.
+    """
+    straight = smooth_noise(rng, 2 * size, 2 * across, 2 * along)
+    axis = np.arange(size, dtype=np.float32) - size / 2
+    cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+    row = (axis[:, None] * cos - axis[None, :] * sin + size).astype(np.intp)
+    column = (axis[None, :] * cos + axis[:, None] * sin + size).astype(np.intp)
+    return straight[row, column]
 
 
 def two_tone(light: Field, dark: NDArray, bright: NDArray) -> Picture:
@@ -121,23 +152,34 @@ def paint_strokes(
     centres [N, 2] (row, column, in pixels), colours [N, 3], angles [N] in radians against the
     row's direction, length and width in units.
     """
+    if len(centres) == 0:
+        return canvas
     size = len(canvas)
     half_length, half_width = length * unit_of(canvas) / 2, width * unit_of(canvas) / 2
     reach = int(np.ceil(max(half_length, half_width)))
+    wide = size + 2 * reach  # strokes may hang over the border
     offset = np.arange(-reach, reach + 1, dtype=np.float32)
-    rows, columns = (grid.ravel() for grid in np.meshgrid(offset, offset, indexing="ij"))
-    turned = angles.astype(np.float32)[:, None]
+    turned = np.arange(DIRECTIONS, dtype=np.float32)[:, None, None] * np.float32(np.pi / DIRECTIONS)
     cos, sin = np.cos(turned), np.sin(turned)
-    along = (columns * cos + rows * sin) / half_length  # [N, offsets]
-    across = (rows * cos - columns * sin) / half_width
-    stroke, cell = np.nonzero(along**4 + across**2 <= 1)
-    row = np.rint(centres[stroke, 0] + rows[cell]).astype(int)
-    column = np.rint(centres[stroke, 1] + columns[cell]).astype(int)
-    inside = (row >= 0) & (row < size) & (column >= 0) & (column < size)
-    painted = canvas.copy()
+    along = (offset * cos + offset[:, None] * sin) / half_length  # [directions, rows, columns]
+    across = (offset[:, None] * cos - offset * sin) / half_width
+    direction, row, column = np.nonzero(np.square(along * along) + across * across <= 1)
+    cells = row * wide + column
+    counts = np.bincount(direction, minlength=DIRECTIONS)
+    starts = np.cumsum(counts) - counts
+
+    near = np.rint(angles * (DIRECTIONS / np.pi)).astype(int) % DIRECTIONS
+    lengths = counts[near]
+    corner = np.clip(np.rint(centres).astype(int), 0, size - 1) @ np.array([wide, 1])
+    first = np.cumsum(lengths) - lengths
+    cell = np.arange(lengths.sum()) + np.repeat(starts[near] - first, lengths)
+    top = np.full(wide * wide, -1, np.int32)
     # Where strokes overlap, numpy keeps the last assignment, which is the topmost stroke.
-    painted[row[inside], column[inside]] = colours[stroke[inside]]
-    return painted
+    top[np.repeat(corner, lengths) + cells[cell]] = np.repeat(
+        np.arange(len(centres), dtype=np.int32), lengths
+    )
+    top = top.reshape(wide, wide)[reach : reach + size, reach : reach + size]
+    return np.where(top[..., None] >= 0, colours[top], canvas)
 
 
 def scattered(rng: np.random.Generator, size: int, spacing: float) -> NDArray:
