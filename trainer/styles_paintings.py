@@ -61,9 +61,9 @@ def pastel(image: Picture, rng: np.random.Generator) -> Picture:
     streak = 0.7 * streaks(rng, size, slant, 22, 3) + 0.7 * streaks(rng, size, slant, 34, 5)
 
     seen = expose(image)
-    chalky = saturate(np.clip(0.10 + 0.92 * sharpen(seen, 0.8), 0, 1), 1.35)
-    centres = scattered(rng, size, 1.9)
-    shades = sample(kuwahara(chalky, 2.5), centres) + rng.normal(0, 0.04, (len(centres), 1))
+    chalky = saturate(np.clip(0.12 + 1.05 * sharpen(seen, 0.8), 0, 1), 1.6)
+    centres = scattered(rng, size, 2.1)
+    shades = sample(kuwahara(chalky, 2.5), centres) + rng.normal(0, 0.06, (len(centres), 1))
     angles = slant + rng.normal(0, 0.10, len(centres))
     broad = paint_strokes(
         blur(chalky, 1.5), centres, np.clip(shades, 0, 1).astype(np.float32), angles, 8.0, 2.2
@@ -72,9 +72,9 @@ def pastel(image: Picture, rng: np.random.Generator) -> Picture:
     detail = blur(np.abs(chalky - blur(chalky, 2)).sum(axis=2), 0.8)
     point = smoothstep(0.06, 0.20, detail)[..., None]
     chalk = blur(broad, 0.4) + 0.85 * point * (blur(chalky, 0.3) - blur(broad, 0.4))
-    texture = (0.14 * streak + 0.09 * tooth)[..., None]
-    cover = strength * (0.88 + texture)
-    chalk = chalk + 0.25 * texture  # it lies thicker, and brighter, on the tooth's tops
+    texture = (0.16 * streak + 0.10 * tooth)[..., None]
+    cover = strength * (0.92 + texture)
+    chalk = chalk + 0.4 * texture  # it lies thicker, and brighter, on the tooth's tops
     return np.clip(sheet + (chalk - sheet) * np.clip(cover, 0, 1), 0, 1).astype(np.float32)
 
 
@@ -85,8 +85,8 @@ def watercolour(image: Picture, rng: np.random.Generator) -> Picture:
     """
     size = len(image)
     sheet = paper(rng, size, pick(rng, [(0.99, 0.985, 0.97), (0.97, 0.96, 0.92)]), 0.02)
-    strength, colour = rng.uniform(0.85, 1.05), rng.uniform(1.3, 1.8)
-    bare = rng.uniform(-0.4, 1.0)  # how much of the background stays unpainted
+    strength, colour = rng.uniform(0.85, 1.1), rng.uniform(1.5, 2.0)
+    bare = rng.uniform(-0.3, 0.8)  # how much of the background stays unpainted
     bleed = 0.5 * unit_of(image)
     rows, columns = np.mgrid[0:size, 0:size].astype(np.float32)
     rows = rows + bleed * smooth_noise(rng, size, 14)
@@ -98,7 +98,7 @@ def watercolour(image: Picture, rng: np.random.Generator) -> Picture:
     )
     # Beer's law: pigment is additive in the logarithm of what the paper sends back.
     pigment = -np.log(np.clip(saturate(wobbly, colour), 0.06, 1))
-    amount = pigment.mean(axis=2)
+    amount = np.maximum(pigment.mean(axis=2) - 0.06, 0)
     hue = blur(pigment, 1.0) / (blur(amount, 1.0)[..., None] + 1e-3)
 
     wet = smoothstep(-0.3, 1.2, smooth_noise(rng, size, 6))  # where the paper was still wet
@@ -107,7 +107,7 @@ def watercolour(image: Picture, rng: np.random.Generator) -> Picture:
     granulation = 1 + grain + 0.10 * fractal_noise(rng, size, 3)
     dry = kuwahara(amount[..., None], 1.5)[..., 0]
     load = np.zeros_like(amount)
-    for threshold, weight in ((0.12, 0.16), (0.36, 0.22), (0.75, 0.36), (1.3, 0.60)):
+    for threshold, weight in ((0.10, 0.14), (0.34, 0.20), (0.75, 0.32), (1.3, 0.50)):
         edge = smoothstep(-0.06, 0.06, dry + uneven * threshold - threshold)
         rim = np.maximum(edge - blur(edge, 0.9), 0)  # pigment gathers where a wash ends
         spread = blur(edge, 2.0)
@@ -124,7 +124,7 @@ def watercolour(image: Picture, rng: np.random.Generator) -> Picture:
 def mosaic(image: Picture, rng: np.random.Generator) -> Picture:
     """Coloured stones in rows, with grout between."""
     size = len(image)
-    spacing = rng.uniform(2.6, 3.1)
+    spacing = rng.uniform(2.4, 2.9)
     image = sharpen(expose(image), 1.2)
     points = scattered(rng, size, spacing)
     rows, columns = np.mgrid[0:size, 0:size]
@@ -142,7 +142,7 @@ def mosaic(image: Picture, rng: np.random.Generator) -> Picture:
     colours = saturate(contrast(np.stack(totals, axis=1) / share, 1.3).astype(np.float32), 1.7)
     colours = np.clip(colours + rng.normal(0, 0.06, (len(points), 1)), 0, 1)
     gap = (distance[:, 1] - distance[:, 0]).reshape(size, size) / unit_of(image)
-    grout = pick(rng, [(0.10, 0.09, 0.09), (0.88, 0.85, 0.78), (0.16, 0.13, 0.24)])
+    grout = pick(rng, [(0.10, 0.09, 0.09), (0.74, 0.71, 0.64), (0.16, 0.13, 0.24)])
     joint = smoothstep(0.62, 0.38, gap)
     tiles = colours[stone].reshape(image.shape)
     return (tiles + (grout - tiles) * joint[..., None]).astype(np.float32)

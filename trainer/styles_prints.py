@@ -32,7 +32,7 @@ def halftone(image: Picture, rng: np.random.Generator) -> Picture:
         rows = stripes(size, angle + turn + np.pi / 2, period, still)
         dot = smoothstep(-0.12, 0.12, (columns + rows) / 2 - (1 - inks_needed[..., channel]))
         printed = printed * (1 - dot[..., None] * (1 - np.array(colour, np.float32)))
-    key = outline(light, 0.6, 60, 0.012) * smoothstep(0.12, 0.2, blur(light, 0.3))
+    key = outline(light, 0.6, 60, 0.012) * smoothstep(0.02, 0.1, blur(light, 0.3))
     mixed = 0.7 * printed + 0.3 * bright
     return np.clip(mixed * (0.05 + 0.95 * key[..., None]), 0, 1).astype(np.float32)
 
