@@ -33,19 +33,19 @@ def tone(image: Picture) -> Field:
     return np.clip((light - darkest) / (brightest - darkest + 1e-6), 0, 1).astype(np.float32)
 
 
-def expose(image: Picture) -> Picture:
+def expose(image: Picture, darkest: float = 0.30) -> Picture:
     """Bring a picture whose middle, where the face is, is too dark or too bright back into range.
 
-    One of ordinary brightness stays as it is, so that dark skin stays dark.
+    One whose middle lies between `darkest` and 0.66 stays as it is, so that dark skin stays dark.
     """
     light = luminance(image)
     third = len(image) // 3
     mean = float(np.clip(light[third:-third, third:-third].mean(), 0.01, 0.99))
-    gamma = np.log(np.clip(mean, 0.30, 0.66)) / np.log(mean)
+    gamma = np.log(np.clip(mean, darkest, 0.66)) / np.log(mean)
     gain = np.maximum(light, 1e-3) ** np.float32(gamma - 1)
     gain = gain[..., None]
     # Colour is raised less than light, else the shadows of a dark picture turn gaudy.
-    bright = light[..., None] * gain + (image - light[..., None]) * gain ** np.float32(0.75)
+    bright = light[..., None] * gain + (image - light[..., None]) * gain ** np.float32(0.6)
     return np.clip(bright, 0, 1).astype(np.float32)
 
 

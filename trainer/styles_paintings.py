@@ -58,9 +58,9 @@ def pastel(image: Picture, rng: np.random.Generator) -> Picture:
     slant = rng.uniform(0.5, 1.05) * rng.choice([-1, 1])
     strength = rng.uniform(0.8, 1.0)
     tooth = smooth_noise(rng, size, 52)
-    streak = 0.7 * streaks(rng, size, slant, 22, 3) + 0.7 * streaks(rng, size, slant, 34, 5)
+    streak = 0.6 * streaks(rng, size, slant, 20, 2) + 0.8 * streaks(rng, size, slant, 40, 4)
 
-    seen = expose(image)
+    seen = expose(image, 0.36)
     chalky = saturate(np.clip(0.12 + 1.05 * sharpen(seen, 0.8), 0, 1), 1.6)
     centres = scattered(rng, size, 2.1)
     shades = sample(kuwahara(chalky, 2.5), centres) + rng.normal(0, 0.06, (len(centres), 1))
@@ -72,10 +72,14 @@ def pastel(image: Picture, rng: np.random.Generator) -> Picture:
     detail = blur(np.abs(chalky - blur(chalky, 2)).sum(axis=2), 0.8)
     point = smoothstep(0.06, 0.20, detail)[..., None]
     chalk = blur(broad, 0.4) + 0.85 * point * (blur(chalky, 0.3) - blur(broad, 0.4))
-    texture = (0.16 * streak + 0.10 * tooth)[..., None]
-    cover = strength * (0.92 + texture)
-    chalk = chalk + 0.4 * texture  # it lies thicker, and brighter, on the tooth's tops
-    return np.clip(sheet + (chalk - sheet) * np.clip(cover, 0, 1), 0, 1).astype(np.float32)
+    # The chalk catches the tops of the paper's tooth; towards the border it is laid on lightly.
+    axis = (np.arange(size, dtype=np.float32) + 0.5) / size - 0.5
+    margin = np.maximum(np.abs(axis[:, None]), np.abs(axis[None, :])) * 2
+    pressure = strength * (1.6 - 1.1 * smoothstep(0.45, 1.15, margin)) + 0.4 * point[..., 0]
+    texture = 0.75 * streak + 0.4 * tooth
+    cover = (0.1 + 0.9 * smoothstep(-1.6, 0.9, texture + 1.3 * pressure - 1))[..., None]
+    chalk = chalk + 0.045 * texture[..., None]
+    return np.clip(sheet + (chalk - sheet) * cover, 0, 1).astype(np.float32)
 
 
 def watercolour(image: Picture, rng: np.random.Generator) -> Picture:
@@ -91,15 +95,17 @@ def watercolour(image: Picture, rng: np.random.Generator) -> Picture:
     rows, columns = np.mgrid[0:size, 0:size].astype(np.float32)
     rows = rows + bleed * smooth_noise(rng, size, 14)
     columns = columns + bleed * smooth_noise(rng, size, 14)
-    seen = sharpen(expose(image), 0.5)
+    seen = sharpen(expose(image, 0.36), 0.5)
     wobbly = np.stack(
         [map_coordinates(seen[..., c], [rows, columns], order=1, mode="nearest") for c in range(3)],
         axis=-1,
     )
     # Beer's law: pigment is additive in the logarithm of what the paper sends back.
     pigment = -np.log(np.clip(saturate(wobbly, colour), 0.06, 1))
-    amount = np.maximum(pigment.mean(axis=2) - 0.06, 0)
-    hue = blur(pigment, 1.0) / (blur(amount, 1.0)[..., None] + 1e-3)
+    amount = np.maximum(pigment.mean(axis=2) - 0.10, 0)
+    hue = blur(pigment, 1.0) / (blur(amount, 1.0)[..., None] + 0.1)
+    drift = [1 + 0.09 * smooth_noise(rng, size, 4) for _ in range(3)]  # colours run into each other
+    hue = hue * np.stack(drift, axis=-1)
 
     wet = smoothstep(-0.3, 1.2, smooth_noise(rng, size, 6))  # where the paper was still wet
     uneven = 0.08 * fractal_noise(rng, size, 6)
@@ -107,12 +113,12 @@ def watercolour(image: Picture, rng: np.random.Generator) -> Picture:
     granulation = 1 + grain + 0.10 * fractal_noise(rng, size, 3)
     dry = kuwahara(amount[..., None], 1.5)[..., 0]
     load = np.zeros_like(amount)
-    for threshold, weight in ((0.10, 0.14), (0.34, 0.20), (0.75, 0.32), (1.3, 0.50)):
+    for threshold, weight in ((0.10, 0.14), (0.34, 0.20), (0.75, 0.32), (1.3, 0.75)):
         edge = smoothstep(-0.06, 0.06, dry + uneven * threshold - threshold)
         rim = np.maximum(edge - blur(edge, 0.9), 0)  # pigment gathers where a wash ends
         spread = blur(edge, 2.0)
-        load += weight * (edge + (spread - edge) * wet * 0.8 + 1.1 * rim * (1 - wet))
-    load += 0.5 * np.maximum(amount - blur(amount, 1.5), 0)  # the last, small brush
+        load += weight * (edge + (spread - edge) * wet * 0.8 + 1.8 * rim * (1 - wet))
+    load += 0.7 * np.maximum(amount - blur(amount, 1.5), 0)  # the last, small brush
     axis = (np.arange(size, dtype=np.float32) + 0.5) / size - 0.5
     outside = np.hypot(axis[:, None], axis[None, :]) * 2 + 0.16 * fractal_noise(rng, size, 4)
     load *= 1 - 0.8 * smoothstep(1.45 - bare, 1.65 - bare * 0.5, outside)
