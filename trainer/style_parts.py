@@ -33,7 +33,7 @@ def tone(image: Picture) -> Field:
     return np.clip((light - darkest) / (brightest - darkest + 1e-6), 0, 1).astype(np.float32)
 
 
-def expose(image: Picture, darkest: float = 0.30) -> Picture:
+def expose(image: Picture, darkest: float = 0.33) -> Picture:
     """Bring a picture whose middle, where the face is, is too dark or too bright back into range.
 
     One whose middle lies between `darkest` and 0.66 stays as it is, so that dark skin stays dark.
@@ -41,7 +41,8 @@ def expose(image: Picture, darkest: float = 0.30) -> Picture:
     light = luminance(image)
     third = len(image) // 3
     mean = float(np.clip(light[third:-third, third:-third].mean(), 0.01, 0.99))
-    gamma = np.log(np.clip(mean, darkest, 0.66)) / np.log(mean)
+    # An overexposed one is darkened a little only: it would become black and white.
+    gamma = min(1.5, np.log(np.clip(mean, darkest, 0.66)) / np.log(mean))
     gain = np.maximum(light, 1e-3) ** np.float32(gamma - 1)
     gain = gain[..., None]
     # Colour is raised less than light, else the shadows of a dark picture turn gaudy.

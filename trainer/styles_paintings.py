@@ -41,9 +41,10 @@ def oil(image: Picture, rng: np.random.Generator) -> Picture:
         (features, 0.8, 1.8, 0.8, 0.24, 0.03),
     ):
         centres = scattered(rng, size, spacing)
-        centres = centres[sample(detail, centres) >= needed]  # small brushes only where it pays
         shades = sample(source, centres) * rng.normal(1, uneven, (len(centres), 1))
         turned = sample(angle, centres) + rng.normal(0, 0.25, len(centres))
+        kept = sample(detail, centres) >= needed  # small brushes only where it pays
+        centres, shades, turned = centres[kept], shades[kept], turned[kept]
         canvas = paint_strokes(canvas, centres, shades.astype(np.float32), turned, length, width)
     ridges = np.gradient(luminance(canvas), axis=0)[..., None] * relief
     varnish = np.array([1.12, 1.04, 0.86], np.float32)
@@ -75,7 +76,7 @@ def pastel(image: Picture, rng: np.random.Generator) -> Picture:
     # The chalk catches the tops of the paper's tooth; towards the border it is laid on lightly.
     axis = (np.arange(size, dtype=np.float32) + 0.5) / size - 0.5
     margin = np.maximum(np.abs(axis[:, None]), np.abs(axis[None, :])) * 2
-    pressure = strength * (1.6 - 1.1 * smoothstep(0.45, 1.15, margin)) + 0.4 * point[..., 0]
+    pressure = strength * (1.85 - 1.3 * smoothstep(0.45, 1.15, margin)) + 0.4 * point[..., 0]
     texture = 0.75 * streak + 0.4 * tooth
     cover = (0.1 + 0.9 * smoothstep(-1.6, 0.9, texture + 1.3 * pressure - 1))[..., None]
     chalk = chalk + 0.045 * texture[..., None]
@@ -131,7 +132,7 @@ def mosaic(image: Picture, rng: np.random.Generator) -> Picture:
     """Coloured stones in rows, with grout between."""
     size = len(image)
     spacing = rng.uniform(2.4, 2.9)
-    image = sharpen(expose(image), 1.2)
+    image = sharpen(expose(image, 0.36), 1.2)
     points = scattered(rng, size, spacing)
     rows, columns = np.mgrid[0:size, 0:size]
     pixels = np.stack([rows.ravel(), columns.ravel()], axis=1)
@@ -145,7 +146,7 @@ def mosaic(image: Picture, rng: np.random.Generator) -> Picture:
     stone = nearest[:, 0]
     share = np.maximum(np.bincount(stone, minlength=len(points)), 1)[:, None]
     totals = [np.bincount(stone, image[..., c].ravel(), len(points)) for c in range(3)]
-    colours = saturate(contrast(np.stack(totals, axis=1) / share, 1.3).astype(np.float32), 1.7)
+    colours = saturate(contrast(np.stack(totals, axis=1) / share, 1.2).astype(np.float32), 1.7)
     colours = np.clip(colours + rng.normal(0, 0.06, (len(points), 1)), 0, 1)
     gap = (distance[:, 1] - distance[:, 0]).reshape(size, size) / unit_of(image)
     grout = pick(rng, [(0.10, 0.09, 0.09), (0.74, 0.71, 0.64), (0.16, 0.13, 0.24)])
