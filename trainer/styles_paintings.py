@@ -59,7 +59,7 @@ def pastel(image: Picture, rng: np.random.Generator) -> Picture:
     slant = rng.uniform(0.5, 1.05) * rng.choice([-1, 1])
     strength = rng.uniform(0.8, 1.0)
     tooth = smooth_noise(rng, size, 52)
-    streak = 0.6 * streaks(rng, size, slant, 20, 2) + 0.8 * streaks(rng, size, slant, 40, 4)
+    streak = 0.4 * streaks(rng, size, slant, 20, 2) + 0.8 * streaks(rng, size, slant, 40, 4)
 
     seen = expose(image, 0.36)
     chalky = saturate(np.clip(0.12 + 1.05 * sharpen(seen, 0.8), 0, 1), 1.6)
@@ -71,12 +71,12 @@ def pastel(image: Picture, rng: np.random.Generator) -> Picture:
     )
     # Broad strokes first, rubbed; then the small forms with the chalk's point, where there are any.
     detail = blur(np.abs(chalky - blur(chalky, 2)).sum(axis=2), 0.8)
-    point = smoothstep(0.06, 0.20, detail)[..., None]
-    chalk = blur(broad, 0.4) + 0.85 * point * (blur(chalky, 0.3) - blur(broad, 0.4))
+    point = smoothstep(0.08, 0.26, detail)[..., None]
+    chalk = blur(broad, 0.4) + 0.8 * point * (blur(chalky, 0.3) - blur(broad, 0.4))
     # The chalk catches the tops of the paper's tooth; towards the border it is laid on lightly.
     axis = (np.arange(size, dtype=np.float32) + 0.5) / size - 0.5
     margin = np.maximum(np.abs(axis[:, None]), np.abs(axis[None, :])) * 2
-    pressure = strength * (1.85 - 1.3 * smoothstep(0.45, 1.15, margin)) + 0.4 * point[..., 0]
+    pressure = strength * (1.95 - 1.4 * smoothstep(0.45, 1.15, margin)) + 0.4 * point[..., 0]
     texture = 0.75 * streak + 0.4 * tooth
     cover = (0.1 + 0.9 * smoothstep(-1.6, 0.9, texture + 1.3 * pressure - 1))[..., None]
     chalk = chalk + 0.045 * texture[..., None]
@@ -118,7 +118,7 @@ def watercolour(image: Picture, rng: np.random.Generator) -> Picture:
         edge = smoothstep(-0.06, 0.06, dry + uneven * threshold - threshold)
         rim = np.maximum(edge - blur(edge, 0.9), 0)  # pigment gathers where a wash ends
         spread = blur(edge, 2.0)
-        load += weight * (edge + (spread - edge) * wet * 0.8 + 1.8 * rim * (1 - wet))
+        load += weight * (edge + (spread - edge) * wet * 0.8 + 1.4 * rim * (1 - wet))
     load += 0.7 * np.maximum(amount - blur(amount, 1.5), 0)  # the last, small brush
     axis = (np.arange(size, dtype=np.float32) + 0.5) / size - 0.5
     outside = np.hypot(axis[:, None], axis[None, :]) * 2 + 0.16 * fractal_noise(rng, size, 4)
