@@ -152,7 +152,7 @@ def test_continuous_attributes_are_even(crowd):
         "sex": (0, 1),
         "age": (0, 1),
         "curl": (0, 1),
-        "yaw": (-0.5, 0.5),
+        "yaw": (-0.6, 0.6),
         "light_azimuth": (-1.1, 1.1),
         "light_warmth": (-0.08, 0.1),
     }

@@ -5,6 +5,7 @@ baldness follow sex, and grey hair follows age), so that no group is rare in wha
 """
 
 import colorsys
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,6 +103,26 @@ class PortraitAttributes:
     hair_volume: float
     flush: float  # redness of cheeks and nose
 
+    # Placement, as an alignment by landmarks leaves it
+    shift_x: float  # share of the picture's side
+    shift_y: float
+    zoom: float
+
+    @property
+    def mouth_half_width(self) -> float:
+        """From the middle of the mouth to its corner: smiling widens it."""
+        return self.mouth_width * (1 + 0.3 * max(self.smile, 0))
+
+    @property
+    def mouth_corner(self) -> float:
+        """v of the corners of the mouth: smiling lifts them."""
+        return self.mouth_height - 0.057 * self.smile
+
+    @property
+    def nose_turn(self) -> float:
+        """u of the nose's tip: it stands out of the face, so that yaw carries it along."""
+        return 0.13 * math.sin(self.yaw)
+
     @property
     def skin_rgb(self) -> np.ndarray:
         """Skin colour [3], interpolated along a row of real tones."""
@@ -162,9 +183,9 @@ def draw_attributes(rng: np.random.Generator) -> PortraitAttributes:
         makeup=round(uniform(0, 1) * (1 - sex), 4),
         smile=smile,
         mouth_open=uniform(0.2, 1) if chance(0.15 + 0.4 * max(smile, 0)) else 0.0,
-        yaw=uniform(-0.5, 0.5),
-        pitch=normal(0, 0.1),
-        roll=normal(0, 0.04),
+        yaw=uniform(-0.6, 0.6),
+        pitch=normal(0, 0.09),
+        roll=normal(0, 0.045),
         light_azimuth=uniform(-1.1, 1.1),
         light_elevation=uniform(0.15, 0.8),
         light_warmth=uniform(-0.08, 0.1),
@@ -194,4 +215,7 @@ def draw_attributes(rng: np.random.Generator) -> PortraitAttributes:
         hair_parting=normal(0, 0.25),
         hair_volume=uniform(0.10, 0.16),
         flush=uniform(0.5, 1),
+        shift_x=normal(0, 0.01),
+        shift_y=normal(0, 0.012),
+        zoom=normal(1.02, 0.035),
     )

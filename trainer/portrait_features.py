@@ -39,7 +39,7 @@ def skin_albedo(a: PortraitAttributes, head: Head, rng: np.random.Generator) -> 
     """Skin without light: mottled, red on cheeks and nose, dark under the eyes."""
     skin = a.skin_rgb * (1 + 0.018 * fractal_noise(rng, head.size, 6)[..., None])
     nose = a.eye_height + a.nose_length
-    red = 0.9 * bump(head, 0, nose, 0.08, 0.06)
+    red = 0.9 * bump(head, a.nose_turn, nose, 0.08, 0.06)
     tired = np.zeros_like(red)
     for side in SIDES:
         red += bump(head, side * a.eye_distance * 1.15, nose - 0.02, 0.15, 0.11)
@@ -79,11 +79,10 @@ class Mouth:
     """The lips' curves: `upper` edge, `line` where they meet, `lower` edge, each v at a given u."""
 
     def __init__(self, a: PortraitAttributes, head: Head):
-        width = a.mouth_width * (1 + 0.15 * max(a.smile, 0))
-        across = np.abs(head.u) / width
+        across = np.abs(head.u) / a.mouth_half_width
         self.inside = across < 1
         taper = np.clip(1 - across**2.2, 0, 1)
-        self.line = a.mouth_height - 0.095 * a.smile * (across**2 - 0.4)
+        self.line = a.mouth_corner + 0.095 * a.smile * (1 - across**2)
         self.gap = 0.055 * a.mouth_open * taper
         cupid = 1 - 0.25 * np.exp(-((head.u / 0.03) ** 2))
         self.upper = self.line - 0.4 * self.gap - 0.62 * a.lip_thickness * taper**0.75 * cupid
@@ -115,7 +114,7 @@ def paint_nostrils_(picture: Picture, a: PortraitAttributes, head: Head) -> None
     """Paint the shadows below the nose."""
     height = a.eye_height + a.nose_length + 0.042
     for side in SIDES:
-        mask = bump(head, side * a.nose_width * 0.55, height, 0.03, 0.016)
+        mask = bump(head, a.nose_turn * 0.8 + side * a.nose_width * 0.55, height, 0.03, 0.016)
         paint_(picture, 0.65 * mask * head.face, a.skin_rgb * np.float32(0.25))
 
 

@@ -47,21 +47,50 @@ class Head:
         return Head(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
+class Pose:
+    """How roll, yaw, pitch and placement bend picture coordinates into face coordinates."""
+
+    def __init__(self, attributes: PortraitAttributes):
+        a = attributes
+        self.shift = a.shift_x * 2 * VIEW, a.shift_y * 2 * VIEW
+        self.zoom = a.zoom
+        self.cos, self.sin = float(np.cos(a.roll)), float(np.sin(a.roll))
+        self.radius_x, self.radius_y = a.face_width * 1.12, 1.02
+        self.turn_x = float(np.sin(a.yaw)) * self.radius_x * 0.55
+        self.turn_y = float(np.sin(a.pitch)) * self.radius_y * 0.4
+        self.foreshortening = float(np.cos(a.yaw)) * 0.35 + 0.65
+        # Most of the shift by yaw and pitch is taken back: an aligned crop follows eyes and mouth.
+        self.offset = 0.75 * self.turn_x, EYE_LINE + 0.75 * self.turn_y
+
+    def to_body(self, x: NDArray, y: NDArray) -> tuple[NDArray, NDArray]:
+        """Picture coordinates -> those of the body, upright and in half heads."""
+        x, y = (x - self.shift[0]) / self.zoom, (y - self.shift[1]) / self.zoom
+        return (
+            self.cos * x + self.sin * y + self.offset[0],
+            -self.sin * x + self.cos * y + self.offset[1],
+        )
+
+    def to_picture(self, body_x: NDArray, body_y: NDArray) -> tuple[NDArray, NDArray]:
+        """The inverse of `to_body`."""
+        x, y = body_x - self.offset[0], body_y - self.offset[1]
+        x, y = self.cos * x - self.sin * y, self.sin * x + self.cos * y
+        return x * self.zoom + self.shift[0], y * self.zoom + self.shift[1]
+
+    def depth(self, body_x: NDArray, body_y: NDArray) -> NDArray:
+        """How far the ellipsoid of the head bulges towards the viewer, 0..1."""
+        inside = 1 - (body_x / self.radius_x) ** 2 - (body_y / self.radius_y) ** 2
+        return np.sqrt(np.clip(inside, 0, 1))
+
+
 def place_head(attributes: PortraitAttributes, size: int) -> Head:
     """Lay the head into a picture of `size` x `size` pixels."""
     axis = ((np.arange(size, dtype=np.float32) + 0.5) / size * 2 - 1) * np.float32(VIEW)
     x, y = np.meshgrid(axis, axis)
-    cos, sin = float(np.cos(attributes.roll)), float(np.sin(attributes.roll))
-    radius_x, radius_y = attributes.face_width * 1.12, 1.02
-    turn_x = float(np.sin(attributes.yaw)) * radius_x * 0.55
-    turn_y = float(np.sin(attributes.pitch)) * radius_y * 0.4
-    # Most of the shift by yaw and pitch is taken back: an aligned crop follows eyes and mouth.
-    body_x = cos * x + sin * y + 0.75 * turn_x
-    body_y = -sin * x + cos * y + EYE_LINE + 0.75 * turn_y
-
-    depth = np.sqrt(np.clip(1 - (body_x / radius_x) ** 2 - (body_y / radius_y) ** 2, 0, 1))
-    u = (body_x - turn_x * depth) / float(np.cos(attributes.yaw) * 0.35 + 0.65)
-    v = body_y - turn_y * depth
+    pose = Pose(attributes)
+    body_x, body_y = pose.to_body(x, y)
+    depth = pose.depth(body_x, body_y)
+    u = (body_x - pose.turn_x * depth) / pose.foreshortening
+    v = body_y - pose.turn_y * depth
 
     half_width = _half_width(attributes, v)
     edge = 2 * VIEW / size
@@ -91,14 +120,17 @@ def relief(attributes: PortraitAttributes, head: Head, rng: np.random.Generator)
     height = 0.62 * np.sqrt(1 - across**2.2) * np.sqrt(np.clip(1 - (v / 1.05) ** 2, 0.02, 1))
 
     along_nose = np.clip((v - eye + 0.06) / (a.nose_length + 0.06), 0, 1)
-    ridge = np.exp(-((u / (0.045 + 0.03 * along_nose)) ** 2))
+    ridge_u = a.nose_turn * along_nose  # it stands out, so it turns further than the face
+    ridge = np.exp(-(((u - ridge_u) / (0.045 + 0.03 * along_nose)) ** 2))
     below_tip = smoothstep(nose + 0.07, nose - 0.015, v)
     height += a.nose_relief * 0.42 * along_nose**1.3 * ridge * below_tip
-    height += 0.085 * bump(head, 0, nose - 0.01, a.nose_width * 0.62, 0.06)
+    height += 0.085 * bump(head, a.nose_turn, nose - 0.01, a.nose_width * 0.62, 0.06)
 
     for side in (-1, 1):
         socket = side * a.eye_distance
-        height += 0.05 * bump(head, side * a.nose_width * 0.8, nose + 0.01, 0.042, 0.042)
+        height += 0.05 * bump(
+            head, a.nose_turn * 0.8 + side * a.nose_width * 0.8, nose + 0.01, 0.042, 0.042
+        )
         height -= 0.085 * bump(head, socket * 0.98, eye, 0.15, 0.085)
         height += (0.035 + 0.03 * a.sex) * bump(head, socket, eye - 0.135, 0.17, 0.045)  # brow
         cheek = 0.05 + 0.02 * max(a.smile, 0)
@@ -106,7 +138,7 @@ def relief(attributes: PortraitAttributes, head: Head, rng: np.random.Generator)
         height += 0.055 * bump(head, socket, eye, 0.085, 0.06)  # eyeball
         fold = 0.012 * min(1.5, max(a.smile, 0) + a.age)
         height -= fold * bump(
-            head, side * (a.mouth_width + 0.07), a.mouth_height - 0.06, 0.02, 0.09
+            head, side * (a.mouth_half_width + 0.07), a.mouth_height - 0.06, 0.02, 0.09
         )
 
     height += 0.05 * bump(head, 0, a.mouth_height, 0.2, 0.1)
