@@ -171,7 +171,7 @@ def test_choices_are_even(crowd):
         assert max(counts.values()) < 1.5 * 400 / number, counts
     hair = Counter(person.hair_colour for person in crowd)
     assert len(hair) == 8 and min(hair.values()) > 25 and max(hair.values()) < 100, hair
-    assert 0.13 < np.mean([person.glasses for person in crowd]) < 0.27
+    assert 0.2 < np.mean([person.glasses for person in crowd]) < 0.36
     lengths = np.array([person.hair_length for person in crowd])
     assert (lengths < 0.4).sum() > 80 and (lengths > 0.8).sum() > 80
 

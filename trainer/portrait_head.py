@@ -101,7 +101,8 @@ def place_head(attributes: PortraitAttributes, size: int) -> Head:
 def _half_width(attributes: PortraitAttributes, v: Field) -> Field:
     """Half the width of the face at height v: an ellipse above, a tapering jaw below."""
     below = (v - SKULL_CENTRE) / (attributes.face_height - SKULL_CENTRE)
-    skull = np.sqrt(np.clip(1 - ((v - SKULL_CENTRE) / (attributes.face_height * 1.02)) ** 2, 0, 1))
+    rising = np.clip(np.abs(v - SKULL_CENTRE) / (attributes.face_height * 1.08), 0, 1)
+    skull = (1 - rising**2.4) ** (1 / 2.4)
     taper = np.clip(below, 0, 1)
     jaw = np.clip(1 - taper ** (1.5 + 1.2 * attributes.jaw), 0, 1) ** 0.6 * (1 - 0.08 * taper)
     return attributes.face_width * np.where(below < 0, skull, jaw)
@@ -133,8 +134,8 @@ def relief(attributes: PortraitAttributes, head: Head, rng: np.random.Generator)
         )
         height -= 0.085 * bump(head, socket * 0.98, eye, 0.15, 0.085)
         height += (0.035 + 0.03 * a.sex) * bump(head, socket, eye - 0.135, 0.17, 0.045)  # brow
-        cheek = 0.05 + 0.02 * max(a.smile, 0)
-        height += cheek * bump(head, socket * 1.15, eye + 0.24, 0.17, 0.13)
+        cheek, rise = 0.05 + 0.035 * max(a.smile, 0), 0.02 * max(a.smile, 0)
+        height += cheek * bump(head, socket * 1.15, eye + 0.24 - rise, 0.17, 0.13)
         height += 0.055 * bump(head, socket, eye, 0.085, 0.06)  # eyeball
         fold = 0.012 * min(1.5, max(a.smile, 0) + a.age)
         height -= fold * bump(
@@ -160,12 +161,25 @@ class Light:
     diffuse: Field  # [S, S] 0..1
     gloss: Field  # [S, S] 0..1
     cavity: Field  # [S, S] 0..1, dark in hollows
+    rim: Field  # [S, S] 0..1, of a lamp behind the head
+
+    @property
+    def level(self) -> Field:
+        """How brightly the head is lit [S, S], about 1 where the lamp shines straight."""
+        return self.diffuse * np.float32(self.key) + self.cavity * self.ambient.mean()
+
+    def on(self, right: Field, down: Field, out: Field) -> Picture:
+        """What a surface of unit normal (right, down, out) receives: [S, S, 3]."""
+        facing = right * self.direction[0] + down * self.direction[1] + out * self.direction[2]
+        diffuse = np.clip((facing + 0.18) / 1.18, 0, 1) * np.float32(self.key)
+        return (diffuse[..., None] * self.colour + self.ambient).astype(np.float32)
 
     def shade(self, albedo: Picture) -> Picture:
         """Light a surface: albedo [S, S, 3] -> [S, S, 3], highlights rolled off below 1."""
         lit = self.diffuse[..., None] * (self.colour * np.float32(self.key))
         lit = lit + self.cavity[..., None] * self.ambient
         shaded = albedo * lit + 0.06 * self.gloss[..., None] * self.colour
+        shaded = shaded + self.rim[..., None] * (0.3 + 0.4 * albedo)
         # Above 0.75 approach 1 smoothly, else light skin burns out to white.
         return np.where(shaded > 0.75, 1 - 0.25 * np.exp((0.75 - shaded) / 0.25), shaded)
 
@@ -189,12 +203,14 @@ def light_head(attributes: PortraitAttributes, height: Field) -> Light:
     # Hollows lie below their blurred surroundings.
     hollow = gaussian_filter(height, size * 0.035, truncate=2.5) - height
     tint = np.array(a.background, np.float32)
+    dim = np.float32(1 - 0.5 * a.backlight)
     return Light(
         direction=direction,
         colour=np.array([1 + a.light_warmth, 1, 1 - a.light_warmth], np.float32),
-        ambient=np.float32(a.ambient) * (0.8 + 0.2 * tint / (tint.mean() + np.float32(0.1))),
-        key=1.08 - 0.62 * a.ambient,
+        ambient=dim * np.float32(a.ambient) * (0.8 + 0.2 * tint / (tint.mean() + np.float32(0.1))),
+        key=float(dim) * (1.08 - 0.62 * a.ambient),
         diffuse=np.clip((facing(direction) + 0.18) / 1.18, 0, 1),
         gloss=np.clip(facing(half_way), 0, 1) ** 22,
         cavity=np.clip(1 - 2.6 * np.clip(hollow, 0, 1), 0.45, 1),
+        rim=np.float32(a.backlight) * np.clip(1.25 - 1.9 / steepness, 0, 1),
     )

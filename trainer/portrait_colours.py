@@ -1,0 +1,33 @@
+"""The colours that people have: of skin, hair and eyes."""
+
+import numpy as np
+
+# From light to dark, RGB.
+SKIN_TONES = np.array(
+    [
+        [0.95, 0.79, 0.70],
+        [0.91, 0.71, 0.59],
+        [0.83, 0.61, 0.47],
+        [0.68, 0.46, 0.33],
+        [0.50, 0.33, 0.24],
+        [0.36, 0.23, 0.17],
+    ]
+)
+# Hue, saturation, value.
+HAIR_COLOURS = {
+    "black": (0.06, 0.30, 0.09),
+    "dark brown": (0.06, 0.60, 0.20),
+    "brown": (0.07, 0.60, 0.38),
+    "auburn": (0.03, 0.72, 0.42),
+    "ginger": (0.06, 0.75, 0.66),
+    "blond": (0.11, 0.48, 0.80),
+    "ash": (0.09, 0.25, 0.55),
+    "grey": (0.60, 0.04, 0.72),
+}
+EYE_COLOURS = {
+    "brown": (0.07, 0.70, 0.32),
+    "dark brown": (0.08, 0.70, 0.20),
+    "blue": (0.57, 0.50, 0.65),
+    "green": (0.30, 0.35, 0.52),
+    "grey": (0.60, 0.15, 0.58),
+}
