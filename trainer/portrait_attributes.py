@@ -24,7 +24,7 @@ BACKGROUNDS = ("gradient", "white", "black", "bokeh", "window", "foliage", "shel
 
 @dataclass(frozen=True, kw_only=True)
 class PortraitAttributes:
-    """One person, pose and light. Lengths are in half heads: the face is about 1.8 high."""
+    """One person, pose and light. Lengths are in half heads: the face is about 1.85 high."""
 
     # Person
     sex: float  # 0 feminine .. 1 masculine
@@ -202,7 +202,7 @@ def draw_attributes(rng: np.random.Generator) -> PortraitAttributes:
         clothes=colour((0, 0.15), (0.05, 0.3)) if sombre else colour((0.1, 0.8), (0.1, 0.9)),
         seed=int(rng.integers(2**31)),
         face_width=normal(0.62 + 0.03 * sex, 0.025),
-        face_height=normal(0.86, 0.03),
+        face_height=normal(0.93, 0.03),
         jaw=normal(0.68 + 0.22 * sex, 0.05),
         eye_height=normal(-0.05, 0.012),
         eye_distance=normal(0.27, 0.012),
@@ -212,10 +212,10 @@ def draw_attributes(rng: np.random.Generator) -> PortraitAttributes:
         brow_height=normal(0.155 - 0.025 * sex, 0.014),
         brow_thickness=normal(0.022 + 0.014 * sex, 0.005),
         brow_arch=normal(0.03, 0.018),
-        nose_length=normal(0.33, 0.025),
+        nose_length=normal(0.36, 0.025),
         nose_width=normal(0.105 + 0.022 * skin + 0.012 * sex, 0.010),
         nose_relief=normal(0.28 + 0.06 * sex, 0.04),
-        mouth_height=normal(0.50, 0.015),
+        mouth_height=normal(0.585, 0.015),
         mouth_width=normal(0.205 + 0.02 * sex, 0.016),
         lip_thickness=normal(0.062 - 0.014 * sex + 0.02 * skin, 0.008),
         hairline=normal(-0.57 - 0.05 * sex, 0.045),
@@ -224,7 +224,7 @@ def draw_attributes(rng: np.random.Generator) -> PortraitAttributes:
         flush=uniform(0.5, 1),
         shift_x=normal(0, 0.01),
         shift_y=normal(0, 0.012),
-        zoom=normal(1.02, 0.035),
+        zoom=normal(1.03, 0.035),
         frame=choose(
             ("thin", "thick", "round", "half", "thin", "thick", "round", "half", FRAMES[-1])
         )
@@ -244,7 +244,7 @@ def draw_attributes(rng: np.random.Generator) -> PortraitAttributes:
         undertone=uniform(-1, 1),
         exposure=_exposure(rng),
         contrast=normal(1.05, 0.13),
-        white_balance=normal(0, 0.08),
+        white_balance=normal(0, 0.07),
         green_tint=normal(0, 0.02),
         saturation=normal(0.95, 0.13),
         haze=uniform(0.02, 0.22) if chance(0.2) else 0.0,

@@ -70,9 +70,11 @@ def _window(a, x, y, rng) -> Picture:
 def _foliage(a, x, y, rng) -> Picture:
     """Leaves and the light between them."""
     hue = rng.uniform(0.18, 0.38) if rng.random() < 0.8 else rng.uniform(0.05, 0.12)
-    leaf = np.array(colorsys.hsv_to_rgb(hue, 0.6, 0.42), np.float32)
+    leaf = np.array(
+        colorsys.hsv_to_rgb(hue, rng.uniform(0.25, 0.5), rng.uniform(0.3, 0.6)), np.float32
+    )
     clumps = fractal_noise(rng, COARSE, 5)
-    scene = leaf * (0.9 + 0.45 * clumps)[..., None]
+    scene = leaf * (0.95 + 0.28 * clumps)[..., None]
     gaps = smoothstep(0.9, 1.7, smooth_noise(rng, COARSE, 12) - 0.5 * y)
     scene = scene + (np.array([0.95, 1.0, 0.85], np.float32) - scene) * (0.8 * gaps)[..., None]
     return np.clip(gaussian_filter(scene, (rng.uniform(0.4, 2),) * 2 + (0,)), 0.02, 1.1)

@@ -20,7 +20,7 @@ def paint_body_(
     lit = _neck_light(a, head, light)
     slope = np.clip(y - 0.80, 0, 1)
     neck_width = 0.34 + 0.09 * a.sex - 0.05 * smoothstep(0.5, 0.8, y) + 1.1 * slope**1.6
-    shoulders = 0.95 + 0.26 * np.clip(away - 0.3, 0, 2) ** 1.2
+    shoulders = 0.94 + 0.20 * np.clip(away - 0.3, 0, 2) ** 1.3
     bare = smoothstep(0.02, -0.02, away - neck_width)
     if a.clothes_kind == "straps":
         bare = np.maximum(bare, smoothstep(-0.01, 0.02, y - shoulders))
@@ -34,7 +34,7 @@ def _neck_light(a: PortraitAttributes, head: Head, light: Light) -> Picture:
     right = np.clip(x / 0.5, -0.95, 0.95)
     lit = light.on(right, np.float32(0.1), np.sqrt(1 - right**2))
     below_chin = y + 0.35 * (x - 0.15 * float(light.direction[0])) ** 2
-    shadow = 0.55 * smoothstep(1.16, 0.80, below_chin)
+    shadow = 0.55 * smoothstep(1.22, 0.86, below_chin)
     for side in (-1, 1):  # the muscles that run to the breastbone
         muscle = line(x - side * (0.30 - 0.45 * np.clip(y - 0.75, 0, 0.45)), 0.03)
         shadow = shadow + 0.08 * muscle * smoothstep(0.75, 0.95, y)
@@ -45,9 +45,9 @@ def _neckline(kind: str, x: Field) -> Field:
     """y of the clothes' upper edge before the neck."""
     away = np.abs(x)
     if kind in ("crew neck", "turtleneck"):
-        return 0.90 + 0.17 * np.sqrt(np.clip(1 - (away / 0.42) ** 2, 0, 1))
+        return 0.92 + 0.17 * np.sqrt(np.clip(1 - (away / 0.42) ** 2, 0, 1))
     if kind == "straps":
-        return 1.12 + 0.05 * np.cos(6 * x)
+        return 1.10 + 0.05 * np.cos(6 * x)
     slope = {"v-neck": 1.0, "collar": 0.8, "shirt": 0.6, "suit": 0.7}[kind]
     deep = {"v-neck": 1.34, "collar": 1.16, "shirt": 1.06, "suit": 1.06}[kind]
     return deep - slope * away
@@ -79,7 +79,6 @@ def _dress_(
         tube *= smoothstep(-0.015, 0.015, y - 0.82 - 0.05 * np.sqrt(np.clip(1 - x**2 / 0.2, 0, 1)))
         mask = np.maximum(mask, tube)
         lit = lit * (1 - 0.12 * tube * np.cos(60 * y - 8 * x**2))[..., None]
-    darken_(picture, 0.3 * line(below + 0.02, 0.04) * (1 - mask))  # clothes shade the skin
     if kind == "suit":
         paint_(picture, mask, second * lit)
         tie = smoothstep(0.02, 0.0, away - 0.055 - 0.10 * np.clip(y - 1.06, 0, 1)) * (y > 1.02)

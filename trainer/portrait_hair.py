@@ -104,8 +104,8 @@ class Hair:
         if self.frizz == 0:
             return straight, locks
         # Ringlets: ridges of noise, bright where it passes zero.
-        curls = 1.2 - 1.9 * np.abs(smooth_noise(rng, head.size, 44))
-        curls += 0.7 * smooth_noise(rng, head.size, 20)
+        curls = 0.8 - 1.2 * np.abs(smooth_noise(rng, head.size, 52))
+        curls += 0.5 * smooth_noise(rng, head.size, 24)
         bunches = smooth_noise(rng, head.size, 14)
         mixed = 1 - self.frizz
         return straight * mixed + curls * self.frizz, locks * mixed + bunches * self.frizz
@@ -162,7 +162,7 @@ class Hair:
         from_parting = head.u - a.hair_parting
         line = a.hairline + 0.4 * HAIRLINE_CURVE[a.hair_style] * from_parting**2
         if a.hair_style == "temples":  # it has receded on both sides of a tongue
-            line = a.hairline - 0.04 - 0.16 * smoothstep(0.08, 0.3, np.abs(head.u))
+            line = a.hairline - 0.03 - 0.11 * smoothstep(0.12, 0.42, np.abs(head.u))
         if a.hair_style == "fringe" and not a.tied and a.hair_length >= BUZZED:
             line = np.full_like(line, -0.30) + 0.05 * np.abs(from_parting)
         if a.hair_style == "swept":

@@ -14,8 +14,8 @@ from scipy.ndimage import gaussian_filter
 from .portrait_attributes import PortraitAttributes
 from .texture import Field, Picture, fractal_noise, smoothstep
 
-VIEW = 1.15  # half the picture's side in head units: eyes 0.235 of the side apart, as in FFHQ
-EYE_LINE = 0.03  # puts the eyes at 0.47 of the height and the mouth at 0.71
+VIEW = 1.15  # half the picture's side in head units: eyes 0.24 of the side apart, as in FFHQ
+EYE_LINE = 0.015  # puts the eyes at 0.47 of the height and the mouth at 0.73
 SKULL_CENTRE = 0.1  # v where the skull's ellipse meets the jaw
 
 
@@ -55,7 +55,7 @@ class Pose:
         self.shift = a.shift_x * 2 * VIEW, a.shift_y * 2 * VIEW
         self.zoom = a.zoom
         self.cos, self.sin = float(np.cos(a.roll)), float(np.sin(a.roll))
-        self.radius_x, self.radius_y = a.face_width * 1.12, 1.02
+        self.radius_x, self.radius_y = a.face_width * 1.12, 1.1
         self.turn_x = float(np.sin(a.yaw)) * self.radius_x * 0.55
         self.turn_y = float(np.sin(a.pitch)) * self.radius_y * 0.4
         self.foreshortening = float(np.cos(a.yaw)) * 0.35 + 0.65
@@ -118,7 +118,7 @@ def relief(attributes: PortraitAttributes, head: Head, rng: np.random.Generator)
     a, u, v = attributes, head.u, head.v
     eye, nose = a.eye_height, a.eye_height + a.nose_length
     across = np.clip(np.abs(u) / (head.half_width + 1e-3), 0, 1)
-    height = 0.62 * np.sqrt(1 - across**2.2) * np.sqrt(np.clip(1 - (v / 1.05) ** 2, 0.02, 1))
+    height = 0.62 * np.sqrt(1 - across**2.2) * np.sqrt(np.clip(1 - (v / 1.12) ** 2, 0.02, 1))
 
     along_nose = np.clip((v - eye + 0.06) / (a.nose_length + 0.06), 0, 1)
     ridge_u = a.nose_turn * along_nose  # it stands out, so it turns further than the face

@@ -18,7 +18,7 @@ class Mouth:
         self.inside = smoothstep(1.02, 0.94, self.across)
         taper = np.clip(1 - self.across**2.4, 0, 1)
         bend = 1 - self.across**2
-        gap = a.mouth_open * (0.07 + 0.03 * smile) * taper**0.8
+        gap = a.mouth_open * (0.07 + 0.05 * smile) * taper**0.8
         self.top = a.mouth_corner + (0.095 * a.smile - 0.02 * a.mouth_open) * bend
         self.bottom = self.top + gap
         cupid = 1 - 0.25 * line(head.u, 0.035)
@@ -86,9 +86,9 @@ def _beard_mask(a: PortraitAttributes, head: Head, fine: Field) -> Field:
 
 def grow_beard_(skin: Picture, a: PortraitAttributes, head: Head, fine: Field) -> None:
     """Paint beard and moustache into the skin's albedo, so that they are lit with it."""
-    hair = a.hair_rgb * (0.62 + 0.22 * fine[..., None])
+    hair = a.hair_rgb * (0.62 + 0.12 * fine[..., None])
     if a.beard > 0:
-        density = np.clip(0.15 + 0.95 * a.beard + 0.22 * fine, 0, 0.97)
+        density = np.clip(0.15 + 0.95 * a.beard + 0.10 * fine, 0, 0.97)
         paint_(skin, _beard_mask(a, head, fine) * density, np.clip(hair, 0, 1))
     if a.moustache or a.beard > 0.6:
         across = head.u / (a.mouth_half_width + 0.04)

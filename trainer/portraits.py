@@ -31,7 +31,7 @@ def render_portrait(attributes: PortraitAttributes, size: int) -> Picture:
     hair = Hair(a, head, light, rng)
     hat = Hat(a, head) if a.hat else None
     mouth = Mouth(a, head)
-    fine = smooth_noise(rng, size, 50)
+    fine = smooth_noise(rng, size, 80)
     showing = 1 - hat.covers if hat else np.float32(1)
 
     picture = background(a, head, float(light.direction[0]), rng)
