@@ -40,7 +40,7 @@ class Hair:
         short = a.hair_length < CROPPED or bool(a.tied)
         buzzed = a.hair_length < BUZZED and not a.tied
         rough = 0.016 * self.strands + (0.022 + 0.02 * self.frizz) * self.waves
-        volume = a.hair_volume * (0.4 if a.tied else 1) + 0.15 * self.frizz * (not buzzed)
+        volume = a.hair_volume * (0.4 if a.tied or a.hat else 1) + 0.15 * self.frizz * (not buzzed)
         if buzzed:
             rough, volume = 0.3 * rough, 0.02
         sides = volume * (0.45 if short and not self.frizz else 1.0) - 0.02 * a.sex
@@ -103,9 +103,9 @@ class Hair:
         locks = map_coordinates(coarse, place, order=1, mode="nearest")
         if self.frizz == 0:
             return straight, locks
-        # Ringlets: ridges of noise, bright where it passes zero.
-        curls = 0.8 - 1.2 * np.abs(smooth_noise(rng, head.size, 52))
-        curls += 0.5 * smooth_noise(rng, head.size, 24)
+        # Ringlets: contour lines of noise curl and close as they do.
+        curls = np.sin(6 * smooth_noise(rng, head.size, 17) + 14 * across)
+        curls += 0.5 * smooth_noise(rng, head.size, 60)
         bunches = smooth_noise(rng, head.size, 14)
         mixed = 1 - self.frizz
         return straight * mixed + curls * self.frizz, locks * mixed + bunches * self.frizz

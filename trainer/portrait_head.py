@@ -122,10 +122,10 @@ def relief(attributes: PortraitAttributes, head: Head, rng: np.random.Generator)
 
     along_nose = np.clip((v - eye + 0.06) / (a.nose_length + 0.06), 0, 1)
     ridge_u = a.nose_turn * along_nose  # it stands out, so it turns further than the face
-    ridge = np.exp(-(((u - ridge_u) / (0.045 + 0.03 * along_nose)) ** 2))
-    below_tip = smoothstep(nose + 0.07, nose - 0.015, v)
-    height += a.nose_relief * 0.42 * along_nose**1.3 * ridge * below_tip
-    height += 0.085 * bump(head, a.nose_turn, nose - 0.01, a.nose_width * 0.62, 0.06)
+    ridge = np.exp(-(((u - ridge_u) / (0.055 + 0.045 * along_nose)) ** 2))
+    below_tip = smoothstep(nose + 0.085, nose - 0.03, v + 2.5 * (u - a.nose_turn) ** 2)
+    height += a.nose_relief * 0.33 * along_nose**1.2 * ridge * below_tip
+    height += 0.09 * bump(head, a.nose_turn, nose - 0.005, a.nose_width * 0.68, 0.062)
 
     for side in (-1, 1):
         socket = side * a.eye_distance
@@ -137,9 +137,9 @@ def relief(attributes: PortraitAttributes, head: Head, rng: np.random.Generator)
         cheek, rise = 0.05 + 0.035 * max(a.smile, 0), 0.02 * max(a.smile, 0)
         height += cheek * bump(head, socket * 1.15, eye + 0.24 - rise, 0.17, 0.13)
         height += 0.055 * bump(head, socket, eye, 0.085, 0.06)  # eyeball
-        fold = 0.012 * min(1.5, max(a.smile, 0) + a.age)
+        fold = 0.006 * min(1.5, max(a.smile, 0) + a.age)
         height -= fold * bump(
-            head, side * (a.mouth_half_width + 0.07), a.mouth_height - 0.06, 0.02, 0.09
+            head, side * (a.mouth_half_width + 0.07), a.mouth_height - 0.06, 0.035, 0.09
         )
 
     height += 0.05 * bump(head, 0, a.mouth_height, 0.2, 0.1)

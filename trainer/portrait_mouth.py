@@ -17,6 +17,7 @@ class Mouth:
         self.across = np.abs(head.u) / a.mouth_half_width
         self.inside = smoothstep(1.02, 0.94, self.across)
         taper = np.clip(1 - self.across**2.4, 0, 1)
+        self.fullness = smoothstep(0, 0.3, taper)
         bend = 1 - self.across**2
         gap = a.mouth_open * (0.07 + 0.05 * smile) * taper**0.8
         self.top = a.mouth_corner + (0.095 * a.smile - 0.02 * a.mouth_open) * bend
@@ -30,7 +31,7 @@ class Mouth:
 def redden_lips_(skin: Picture, a: PortraitAttributes, head: Head, mouth: Mouth) -> None:
     """Paint the lips, and the folds beside them, into the skin's albedo."""
     lips = smoothstep(-0.014, 0.012, head.v - mouth.upper)
-    lips *= smoothstep(-0.014, 0.014, mouth.lower - head.v) * mouth.inside
+    lips *= smoothstep(-0.014, 0.014, mouth.lower - head.v) * mouth.inside * mouth.fullness
     bare = a.skin_rgb * (rgb(0.86, 0.60, 0.58) + np.float32(0.10 * a.sex) * rgb(0.3, 1, 1))
     colour = bare * (1 - 0.4 * a.makeup) + rgb(0.30, 0.02, 0.07) * np.float32(a.makeup)
     layer = colour * (1 + 0.10 * line(head.v - mouth.lower + 0.03, 0.018))[..., None]
@@ -40,11 +41,11 @@ def redden_lips_(skin: Picture, a: PortraitAttributes, head: Head, mouth: Mouth)
     smile = max(a.smile, 0)
     for side in SIDES:  # from the nose's wing past the corner of the mouth
         down = np.clip((head.v - nose) / (a.mouth_height - nose + 0.02), 0, 1.2)
-        start = a.nose_width + 0.025
+        start = a.nose_width + 0.045
         fold_u = start + (a.mouth_half_width + 0.045 - start) * down**0.8
-        fold = line(side * head.u - fold_u, 0.022) * smoothstep(-0.01, 0.05, head.v - nose)
+        fold = line(side * head.u - fold_u, 0.032) * smoothstep(-0.01, 0.05, head.v - nose)
         fold *= smoothstep(1.18, 0.75, down)
-        darken_(skin, (0.05 + 0.22 * smile + 0.12 * a.age) * fold)
+        darken_(skin, (0.02 + 0.17 * smile + 0.13 * a.age) * fold)
         corner = bump(head, side * a.mouth_half_width * 1.02, a.mouth_corner, 0.03, 0.025)
         darken_(skin, (0.25 + 0.15 * smile) * corner)
 

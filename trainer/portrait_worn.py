@@ -60,21 +60,21 @@ class Hat:
 
     def __init__(self, a: PortraitAttributes, head: Head):
         u, v = head.u, head.v
-        rise = {"cap": 0.16, "beanie": 0.10, "brim": 0.08, "headscarf": 0.30}[a.hat]
-        self.edge = -0.40 + rise * u**2  # v of the hat's lower edge
+        rise = {"cap": 0.36, "beanie": 0.22, "brim": 0.15, "headscarf": 0.42}[a.hat]
+        self.edge = -0.36 + rise * u**2  # v of the hat's lower edge
         above = smoothstep(0.012, -0.012, v - self.edge)
         self.covers = above
-        width = a.face_width + (0.07 if a.hat == "headscarf" else 0.10)
+        width = a.face_width + (0.05 if a.hat == "headscarf" else 0.06)
         height = {"cap": 0.66, "beanie": 0.70, "brim": 0.70, "headscarf": 0.60}[a.hat]
         power = 3.2 if a.hat == "brim" else 2.4
-        crown = superellipse(head, 0, -0.38, width, height, power)
+        crown = superellipse(head, 0, -0.30, width, height, power)
         self.crown = smoothstep(1.04, 0.98, crown) * above
         turned = 0.12 * float(np.sin(a.yaw))
         if a.hat == "cap":
-            visor = superellipse(head, turned * 1.5, -0.40, 0.60, 0.15, 2.2)
-            self.brim = smoothstep(1.05, 0.93, visor) * smoothstep(-0.08, -0.06, v - self.edge)
+            visor = superellipse(head, turned * 1.5, -0.35, 0.60, 0.13, 2.2)
+            self.brim = smoothstep(1.05, 0.93, visor) * smoothstep(-0.10, -0.07, v - self.edge)
         elif a.hat == "brim":
-            disc = superellipse(head, turned, -0.40, 1.02, 0.115, 2.0)
+            disc = superellipse(head, turned, -0.37, 1.02, 0.12, 2.0)
             self.brim = smoothstep(1.05, 0.95, disc)
         elif a.hat == "beanie":
             self.brim = self.crown * smoothstep(0.0, 0.02, v - self.edge + 0.19)
@@ -104,7 +104,7 @@ class Hat:
         if a.hat == "brim":  # a ribbon
             band = self.crown * smoothstep(0.02, 0, np.abs(head.v + 0.53) - 0.05)
             paint_(picture, 0.9 * band, colour * lit * np.float32(0.45))
-        shade = 0.72 if a.hat == "cap" else 0.95
+        shade = 0.62 if a.hat == "cap" else 0.95
         flat = light.on(np.float32(0), np.float32(-0.6), np.float32(0.6)) * np.float32(shade)
         paint_(picture, self.brim, colour * flat * (1 + texture)[..., None])
         darken_(picture, 0.3 * self.brim * line(head.v - self.edge, 0.02))

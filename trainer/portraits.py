@@ -46,8 +46,8 @@ def render_portrait(attributes: PortraitAttributes, size: int) -> Picture:
     redden_lips_(skin, a, head, mouth)
     if a.beard > 0.7:  # a full beard stands out below the chin
         tuft = superellipse(head, 0, a.face_height - 0.16, 0.42, 0.17 + 0.12 * a.beard, 2.2)
-        beard = smoothstep(1.15, 0.8, tuft + 0.12 * fine) * (1 - head.face)
-        paint_(picture, beard, np.clip(hair.colour * (0.75 + 0.2 * fine[..., None]), 0, 1))
+        beard = smoothstep(1.15, 0.8, tuft + 0.05 * fine) * (1 - head.face)
+        paint_(picture, beard, np.clip(hair.colour * (0.7 + 0.1 * fine[..., None]), 0, 1))
     paint_(picture, head.face, light.shade(skin))
     paint_mouth_(picture, a, head, light, mouth)
     paint_nose_(picture, a, head)
