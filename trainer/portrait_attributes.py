@@ -168,7 +168,7 @@ def draw_attributes(rng: np.random.Generator) -> PortraitAttributes:
     masculine = sex > 0.5
     natural_colours = tuple(name for name in HAIR_COLOURS if name != "grey")
     grey = chance(0.6 if age > 0.75 else 0.03)
-    smile = uniform(-0.15, 1.0)
+    smile = uniform(-0.1, 1.0)
     glasses = chance(0.28)
     tied = choose(TIED) if sex < 0.55 and chance(0.16) else ""
     hair_length = round(float(np.clip(1.35 * (1 - sex) + normal(0, 0.35), 0, 1.4)), 4)
@@ -258,7 +258,7 @@ def _exposure(rng: np.random.Generator) -> float:
     """Stops: most photos are near right, many are dim, some burn out."""
     kind, spread = rng.random(), rng.random()
     if kind < 0.25:
-        return round(-2.2 + 1.7 * spread, 4)
+        return round(-1.8 + 1.4 * spread, 4)
     if kind < 0.37:
         return round(0.3 + 0.8 * spread, 4)
     return round(-0.5 + 0.8 * spread, 4)

@@ -88,7 +88,7 @@ def _dress_(
         darken_(picture, 0.4 * jacket * line(y - 1.44 + 1.0 * away, 0.02))
         darken_(picture, 0.3 * mask * (1 - jacket) * line(y - 1.34 + 1.15 * away, 0.04))
         return
-    striped = a.seed % 5 == 0
+    striped = a.seed % 8 == 0
     colour = cloth
     if striped:
         stripe = smoothstep(-0.2, 0.2, np.sin(40 * (y - 0.25 * away) + 0.6 * folds))[..., None]

@@ -26,8 +26,8 @@ def paint_eyes_(picture: Picture, a: PortraitAttributes, head: Head, light: Ligh
         shadow = line(np.hypot(u + side * 0.04, 1.6 * (v + 0.05)), 0.15)
         darken_(picture, 0.22 * shadow * head.face)
 
-        brightness = (0.15 + 0.85 * level) * (1 - 0.45 * line(v - upper, 0.026))
-        eye = rgb(0.84, 0.80, 0.78) * (brightness * (1 - 0.35 * across**2))[..., None]
+        brightness = (0.08 + 0.9 * level) * (1 - 0.45 * line(v - upper, 0.026))
+        eye = rgb(0.76, 0.72, 0.70) * (brightness * (1 - 0.35 * across**2))[..., None]
         iris_u = u - 0.15 * float(np.sin(a.yaw)) * a.eye_width
         radius = np.sqrt(iris_u**2 + (v + 0.008) ** 2) / IRIS
         ring = 0.72 + 0.4 * smoothstep(0.4, 0.95, radius) * (v > -0.01)

@@ -104,7 +104,7 @@ class Hair:
         if self.frizz == 0:
             return straight, locks
         # Ringlets: contour lines of noise curl and close as they do.
-        curls = np.sin(6 * smooth_noise(rng, head.size, 17) + 14 * across)
+        curls = 0.7 * np.sin(5 * smooth_noise(rng, head.size, 26) + 14 * across)
         curls += 0.5 * smooth_noise(rng, head.size, 60)
         bunches = smooth_noise(rng, head.size, 14)
         mixed = 1 - self.frizz
@@ -115,10 +115,10 @@ class Hair:
         down = np.clip((head.v + 0.2) / 0.9, -1, 0.6) * 0.7
         out = np.sqrt(np.clip(1 - right**2 - down**2, 0.06, 1))
         lit = light.on(right, down, out)
-        texture = 1 + 0.17 * self.strands + 0.13 * locks
+        texture = 1 + 0.15 * self.strands + 0.13 * locks
         texture *= 1 - 0.25 * smoothstep(0.2, 0.9, head.v)  # less light reaches the neck
         band = np.exp(-(((head.v + 0.62 - 0.35 * head.u**2) / 0.14) ** 2)) * (1 - self.frizz)
-        sheen = 0.13 * band * np.clip(0.6 + 0.7 * self.strands, 0, 2.5) * light.key
+        sheen = 0.09 * band * np.clip(0.6 + 0.7 * self.strands, 0, 2.5) * light.key
         sheen = sheen * (0.25 + 0.75 * a.hair_rgb.max())
         layer = a.hair_rgb * lit * np.clip(texture, 0.25, 1.7)[..., None]
         layer = layer + sheen[..., None] * (0.4 + 0.6 * a.hair_rgb) * light.colour
@@ -151,9 +151,9 @@ class Hair:
         elif a.tied == "top knot":
             shapes = [superellipse(head, 0.1 * side, -0.98, 0.27, 0.2, 2)]
         else:
-            bend = 0.78 + 0.10 * np.sin(3 * head.v + 1.5)
-            tail = ((head.u - side * bend) / (0.17 + 0.02 * self.strands)) ** 2
-            shapes = [tail + np.abs((head.v - 0.1) / 0.78) ** 3]
+            bend = a.face_width + 0.06 + 0.08 * np.sin(2.5 * head.v + 1.2)
+            tail = ((head.u - side * bend) / (0.14 + 0.02 * self.strands)) ** 2
+            shapes = [tail + np.abs((head.v - 0.2) / 0.85) ** 3]
         rough = 0.10 * self.strands
         return np.maximum.reduce([smoothstep(1.12, 0.86, shape + rough) for shape in shapes])
 

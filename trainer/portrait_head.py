@@ -101,8 +101,8 @@ def place_head(attributes: PortraitAttributes, size: int) -> Head:
 def _half_width(attributes: PortraitAttributes, v: Field) -> Field:
     """Half the width of the face at height v: an ellipse above, a tapering jaw below."""
     below = (v - SKULL_CENTRE) / (attributes.face_height - SKULL_CENTRE)
-    rising = np.clip(np.abs(v - SKULL_CENTRE) / (attributes.face_height * 1.08), 0, 1)
-    skull = (1 - rising**2.4) ** (1 / 2.4)
+    rising = np.clip(np.abs(v - SKULL_CENTRE) / (attributes.face_height * 1.04), 0, 1)
+    skull = (1 - rising**2.8) ** (1 / 2.6)
     taper = np.clip(below, 0, 1)
     jaw = np.clip(1 - taper ** (1.5 + 1.2 * attributes.jaw), 0, 1) ** 0.6 * (1 - 0.08 * taper)
     return attributes.face_width * np.where(below < 0, skull, jaw)
@@ -212,5 +212,7 @@ def light_head(attributes: PortraitAttributes, height: Field) -> Light:
         diffuse=np.clip((facing(direction) + 0.18) / 1.18, 0, 1),
         gloss=np.clip(facing(half_way), 0, 1) ** 22,
         cavity=np.clip(1 - 2.6 * np.clip(hollow, 0, 1), 0.45, 1),
-        rim=np.float32(a.backlight) * np.clip(1.25 - 1.9 / steepness, 0, 1),
+        rim=np.float32(a.backlight)
+        * np.clip(1.25 - 1.9 / steepness, 0, 1)
+        * smoothstep(0.42, 0.2, height),
     )

@@ -20,7 +20,7 @@ class Mouth:
         self.fullness = smoothstep(0, 0.3, taper)
         bend = 1 - self.across**2
         gap = a.mouth_open * (0.07 + 0.05 * smile) * taper**0.8
-        self.top = a.mouth_corner + (0.095 * a.smile - 0.02 * a.mouth_open) * bend
+        self.top = a.mouth_corner + (0.02 + 0.095 * a.smile - 0.015 * a.mouth_open) * bend
         self.bottom = self.top + gap
         cupid = 1 - 0.25 * line(head.u, 0.035)
         thickness = a.lip_thickness * (1 - 0.25 * smile)
@@ -94,7 +94,7 @@ def grow_beard_(skin: Picture, a: PortraitAttributes, head: Head, fine: Field) -
     if a.moustache or a.beard > 0.6:
         across = head.u / (a.mouth_half_width + 0.04)
         centre = (
-            a.mouth_corner - 0.075 + 0.07 * across**2 + 0.05 * max(a.smile, 0) * (1 - across**2)
+            a.mouth_corner - 0.075 + 0.035 * across**2 + 0.05 * max(a.smile, 0) * (1 - across**2)
         )
         lip = line(head.v - centre - 0.008 * fine, 0.042) * smoothstep(1.1, 0.85, np.abs(across))
         strength = 0.9 if a.moustache else 0.25 + 0.65 * a.beard

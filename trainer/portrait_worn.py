@@ -33,7 +33,7 @@ def paint_glasses_(picture: Picture, a: PortraitAttributes, head: Head, light: L
         distance = (outline ** (1 / power) - 1) * (width + height) / 2
         lens = smoothstep(0.01, -0.01, distance)
         if a.frame == "sunglasses":
-            paint_(picture, 0.93 * lens, frame * 0.5)
+            paint_(picture, 0.93 * lens, rgb(0.07, 0.06, 0.05) * level[..., None])
             darken_(picture, -0.5 * lens * smoothstep(0.05, -0.15, head.v - middle))
         else:
             streak = line(u - side * a.eye_distance + 0.8 * (head.v - middle) - 0.09, 0.05)
@@ -60,11 +60,11 @@ class Hat:
 
     def __init__(self, a: PortraitAttributes, head: Head):
         u, v = head.u, head.v
-        rise = {"cap": 0.36, "beanie": 0.22, "brim": 0.15, "headscarf": 0.42}[a.hat]
+        rise = {"cap": 0.26, "beanie": 0.15, "brim": 0.12, "headscarf": 0.35}[a.hat]
         self.edge = -0.36 + rise * u**2  # v of the hat's lower edge
         above = smoothstep(0.012, -0.012, v - self.edge)
         self.covers = above
-        width = a.face_width + (0.05 if a.hat == "headscarf" else 0.06)
+        width = a.face_width + (0.04 if a.hat == "headscarf" else 0.035)
         height = {"cap": 0.66, "beanie": 0.70, "brim": 0.70, "headscarf": 0.60}[a.hat]
         power = 3.2 if a.hat == "brim" else 2.4
         crown = superellipse(head, 0, -0.30, width, height, power)

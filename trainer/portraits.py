@@ -45,8 +45,8 @@ def render_portrait(attributes: PortraitAttributes, size: int) -> Picture:
     grow_beard_(skin, a, head, fine)
     redden_lips_(skin, a, head, mouth)
     if a.beard > 0.7:  # a full beard stands out below the chin
-        tuft = superellipse(head, 0, a.face_height - 0.16, 0.42, 0.17 + 0.12 * a.beard, 2.2)
-        beard = smoothstep(1.15, 0.8, tuft + 0.05 * fine) * (1 - head.face)
+        tuft = superellipse(head, 0, a.face_height - 0.16, 0.40, 0.14 + 0.10 * a.beard, 2.2)
+        beard = smoothstep(1.08, 0.92, tuft + 0.05 * fine) * (1 - head.face)
         paint_(picture, beard, np.clip(hair.colour * (0.7 + 0.1 * fine[..., None]), 0, 1))
     paint_(picture, head.face, light.shade(skin))
     paint_mouth_(picture, a, head, light, mouth)
