@@ -10,16 +10,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .portrait_colours import EYE_COLOURS, HAIR_COLOURS, SKIN_TONES
+from .portrait_kinds import (
+    CLOTHES,
+    EXPOSURES,
+    EYE_COLOURS,
+    FRAMES,
+    HAIR_COLOURS,
+    HAIR_STYLES,
+    HATS,
+    SCENES,
+    SKIN_TONES,
+    TIED,
+)
 
 Colour = tuple[float, float, float]  # RGB in 0..1
-
-HAIR_STYLES = ("round", "fringe", "peaked", "temples", "swept", "straight")
-TIED = ("bun", "top knot", "ponytail")
-FRAMES = ("thin", "thick", "round", "half", "sunglasses")
-HATS = ("cap", "beanie", "brim", "headscarf")
-CLOTHES = ("crew neck", "v-neck", "collar", "shirt", "suit", "turtleneck", "straps")
-BACKGROUNDS = ("gradient", "white", "black", "bokeh", "window", "foliage", "shelves")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +133,7 @@ class PortraitAttributes:
         place = self.skin * (len(SKIN_TONES) - 1)
         tone = [np.interp(place, range(len(SKIN_TONES)), SKIN_TONES[:, c]) for c in range(3)]
         olive = np.array([1 - 0.02 * self.undertone, 1 + 0.02 * self.undertone, 1.0])
-        olive[2] = 1 - 0.05 * self.undertone
+        olive[2] = 1 - 0.035 * self.undertone
         return (np.array(tone) * olive).astype(np.float32)
 
     @property
@@ -170,6 +174,7 @@ def draw_attributes(rng: np.random.Generator) -> PortraitAttributes:
     grey = chance(0.6 if age > 0.75 else 0.03)
     smile = uniform(-0.1, 1.0)
     glasses = chance(0.28)
+    bald = chance(0.22 if masculine else 0)
     tied = choose(TIED) if sex < 0.55 and chance(0.16) else ""
     hair_length = round(float(np.clip(1.35 * (1 - sex) + normal(0, 0.35), 0, 1.4)), 4)
     hair_length = uniform(0, 0.25) if tied else hair_length
@@ -182,7 +187,7 @@ def draw_attributes(rng: np.random.Generator) -> PortraitAttributes:
         hair_style=choose(HAIR_STYLES),
         hair_length=hair_length,
         curl=uniform(0, 1),
-        bald=chance(0.22 if masculine else 0),
+        bald=bald,
         beard=uniform(0.3, 1) if chance(0.4 if masculine else 0) else 0.0,
         moustache=chance(0.35 if masculine else 0),
         glasses=glasses,
@@ -233,16 +238,16 @@ def draw_attributes(rng: np.random.Generator) -> PortraitAttributes:
         frame_colour=colour((0.1, 0.7), (0.05, 0.22))
         if chance(0.75)
         else colour((0.2, 0.8), (0.3, 0.7)),
-        hat=choose(HATS) if chance(0.1) else "",
+        hat=choose(HATS) if (bald or hair_length > 0.25) and chance(0.13) else "",
         hat_colour=colour((0.1, 0.8), (0.1, 0.85)),
         tied=tied,
         clothes_kind=choose(CLOTHES[:-1] if masculine else CLOTHES),
         clothes_second=colour((0, 0.3), (0.7, 0.95))
         if chance(0.7)
         else colour((0.2, 0.7), (0.1, 0.8)),
-        scene=BACKGROUNDS[0] if chance(0.35) else choose(BACKGROUNDS[1:]),
+        scene=SCENES[0] if chance(0.35) else choose(SCENES[1:]),
         undertone=uniform(-1, 1),
-        exposure=_exposure(rng),
+        exposure=uniform(*EXPOSURES[int(rng.integers(8))]),
         contrast=normal(1.05, 0.13),
         white_balance=normal(0, 0.07),
         green_tint=normal(0, 0.02),
@@ -252,13 +257,3 @@ def draw_attributes(rng: np.random.Generator) -> PortraitAttributes:
         blur=uniform(2, 6) if chance(0.15) else 0.0,
         grain=uniform(0.01, 0.03) if chance(0.2) else 0.0,
     )
-
-
-def _exposure(rng: np.random.Generator) -> float:
-    """Stops: most photos are near right, many are dim, some burn out."""
-    kind, spread = rng.random(), rng.random()
-    if kind < 0.25:
-        return round(-1.8 + 1.4 * spread, 4)
-    if kind < 0.37:
-        return round(0.3 + 0.8 * spread, 4)
-    return round(-0.5 + 0.8 * spread, 4)

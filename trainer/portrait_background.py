@@ -83,7 +83,7 @@ def _foliage(a, x, y, rng) -> Picture:
 def _shelves(a, x, y, rng) -> Picture:
     """Books in rows, between dark boards."""
     rows, books = 5, 26
-    colours = rng.uniform(0.1, 0.75, (rows, books, 1)) * rng.uniform(0.5, 1, (rows, books, 3))
+    colours = rng.uniform(0.1, 0.75, (rows, books, 1)) * rng.uniform(0.65, 1, (rows, books, 3))
     row = ((y + VIEW) / (2 * VIEW) * rows * 0.999).astype(int)
     book = ((x + VIEW) / (2 * VIEW) * books * 0.999 + 0.3 * row).astype(int) % books
     scene = colours[row, book].astype(np.float32)

@@ -88,6 +88,8 @@ def _dress_(
         darken_(picture, 0.4 * jacket * line(y - 1.44 + 1.0 * away, 0.02))
         darken_(picture, 0.3 * mask * (1 - jacket) * line(y - 1.34 + 1.15 * away, 0.04))
         return
+    if kind == "shirt":
+        cloth, second = second, cloth
     striped = a.seed % 8 == 0
     colour = cloth
     if striped:

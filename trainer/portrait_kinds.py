@@ -1,4 +1,4 @@
-"""The colours that people have: of skin, hair and eyes."""
+"""What a synthetic portrait is drawn from: colours, and kinds of what is worn."""
 
 import numpy as np
 
@@ -31,3 +31,11 @@ EYE_COLOURS = {
     "green": (0.25, 0.35, 0.44),
     "grey": (0.60, 0.14, 0.48),
 }
+HAIR_STYLES = ("round", "fringe", "peaked", "temples", "swept", "straight")
+TIED = ("bun", "top knot", "ponytail")
+FRAMES = ("thin", "thick", "round", "half", "sunglasses")
+HATS = ("cap", "beanie", "brim", "headscarf")
+CLOTHES = ("crew neck", "v-neck", "collar", "shirt", "suit", "turtleneck", "straps")
+SCENES = ("gradient", "white", "black", "bokeh", "window", "foliage", "shelves")
+# Stops, of eight photos: five near right, two dim, one that burns out.
+EXPOSURES = 5 * ((-0.5, 0.3),) + ((-1.8, -0.5), (-1.6, -0.3), (0.3, 1.1))
