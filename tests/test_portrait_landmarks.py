@@ -8,6 +8,7 @@ import pytest
 from trainer.portrait_attributes import draw_attributes
 from trainer.portrait_head import place_head
 from trainer.portrait_landmarks import face_landmarks, landmarks
+from trainer.portraits import render_portrait
 
 SIZE = 256
 
@@ -25,6 +26,25 @@ def test_a_spot_painted_on_the_face_is_found_where_the_landmark_is(yaw):
         rows, columns = np.mgrid[:SIZE, :SIZE] + 0.5
         found = (spot * columns).sum(), (spot * rows).sum()
         assert found == pytest.approx(point * SIZE, abs=0.35)
+
+
+def test_pupils_are_painted_where_the_eyes_landmarks_are():
+    """By the picture itself: the middle of what changes with the colour of the eyes."""
+    looks = {"glasses": False, "frame": "", "hat": "", "exposure": 0.0, "hair_length": 0.2}
+    looks |= {"yaw": 0.4, "roll": 0.06, "hair_style": "round", "grain": 0.0, "shift_y": 0.02}
+    person = replace(draw_attributes(np.random.default_rng(2)), **looks)
+    blue, brown = (
+        render_portrait(replace(person, eye_colour=colour), SIZE) for colour in ("blue", "brown")
+    )
+    changed = np.abs(blue - brown).mean(axis=2)
+    middle = landmarks(person)[:2].mean(axis=0)[0] * SIZE
+    rows, columns = np.mgrid[:SIZE, :SIZE] + 0.5
+    for point, half in zip(
+        landmarks(person)[:2], (columns < middle, columns >= middle), strict=True
+    ):
+        weight = changed * half / (changed * half).sum()
+        found = (weight * columns).sum(), (weight * rows).sum()
+        assert found == pytest.approx(point * SIZE, abs=2.5)
 
 
 def test_landmarks_lie_as_an_aligned_crop_has_them():

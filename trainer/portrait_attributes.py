@@ -10,18 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .portrait_kinds import (
-    CLOTHES,
-    EXPOSURES,
-    EYE_COLOURS,
-    FRAMES,
-    HAIR_COLOURS,
-    HAIR_STYLES,
-    HATS,
-    SCENES,
-    SKIN_TONES,
-    TIED,
-)
+from . import portrait_kinds as kinds
+from .portrait_kinds import EYE_COLOURS, HAIR_COLOURS, SKIN_TONES
 
 Colour = tuple[float, float, float]  # RGB in 0..1
 
@@ -175,7 +165,7 @@ def draw_attributes(rng: np.random.Generator) -> PortraitAttributes:
     smile = uniform(-0.1, 1.0)
     glasses = chance(0.28)
     bald = chance(0.22 if masculine else 0)
-    tied = choose(TIED) if sex < 0.55 and chance(0.16) else ""
+    tied = choose(kinds.TIED) if sex < 0.55 and chance(0.16) else ""
     hair_length = round(float(np.clip(1.35 * (1 - sex) + normal(0, 0.35), 0, 1.4)), 4)
     hair_length = uniform(0, 0.25) if tied else hair_length
     sombre = chance(0.35)  # clothes without colour
@@ -184,7 +174,7 @@ def draw_attributes(rng: np.random.Generator) -> PortraitAttributes:
         skin=skin,
         age=age,
         hair_colour="grey" if grey else choose(natural_colours),
-        hair_style=choose(HAIR_STYLES),
+        hair_style=choose(kinds.HAIR_STYLES),
         hair_length=hair_length,
         curl=uniform(0, 1),
         bald=bald,
@@ -231,23 +221,23 @@ def draw_attributes(rng: np.random.Generator) -> PortraitAttributes:
         shift_y=normal(0, 0.012),
         zoom=normal(1.03, 0.035),
         frame=choose(
-            ("thin", "thick", "round", "half", "thin", "thick", "round", "half", FRAMES[-1])
+            ("thin", "thick", "round", "half", "thin", "thick", "round", "half", kinds.FRAMES[-1])
         )
         if glasses
         else "",
         frame_colour=colour((0.1, 0.7), (0.05, 0.22))
         if chance(0.75)
         else colour((0.2, 0.8), (0.3, 0.7)),
-        hat=choose(HATS) if (bald or hair_length > 0.25) and chance(0.13) else "",
+        hat=choose(kinds.HATS) if (bald or hair_length > 0.25) and chance(0.13) else "",
         hat_colour=colour((0.1, 0.8), (0.1, 0.85)),
         tied=tied,
-        clothes_kind=choose(CLOTHES[:-1] if masculine else CLOTHES),
+        clothes_kind=choose(kinds.CLOTHES[:-1] if masculine else kinds.CLOTHES),
         clothes_second=colour((0, 0.3), (0.7, 0.95))
         if chance(0.7)
         else colour((0.2, 0.7), (0.1, 0.8)),
-        scene=SCENES[0] if chance(0.35) else choose(SCENES[1:]),
+        scene=kinds.SCENES[0] if chance(0.35) else choose(kinds.SCENES[1:]),
         undertone=uniform(-1, 1),
-        exposure=uniform(*EXPOSURES[int(rng.integers(8))]),
+        exposure=uniform(*kinds.EXPOSURES[int(rng.integers(8))]),
         contrast=normal(1.05, 0.13),
         white_balance=normal(0, 0.07),
         green_tint=normal(0, 0.02),

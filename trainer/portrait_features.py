@@ -30,11 +30,11 @@ def paint_nose_(picture: Picture, a: PortraitAttributes, head: Head) -> None:
     """Darken nostrils, and the skin below the tip and beside the wings."""
     nose = a.eye_height + a.nose_length
     middle = a.nose_turn * 0.8
-    darken_(picture, 0.22 * bump(head, middle, nose + 0.055, a.nose_width * 0.9, 0.025) * head.face)
+    darken_(picture, 0.15 * bump(head, middle, nose + 0.055, a.nose_width * 0.9, 0.025) * head.face)
     for side in SIDES:
         nostril = bump(head, middle + side * a.nose_width * 0.5, nose + 0.04, 0.032, 0.017)
         wing = bump(head, middle + side * a.nose_width * 1.12, nose + 0.012, 0.016, 0.035)
-        darken_(picture, (0.6 * nostril + 0.22 * wing) * head.face)
+        darken_(picture, (0.5 * nostril + 0.22 * wing) * head.face)
 
 
 def paint_ears_(picture: Picture, a: PortraitAttributes, head: Head, light: Light) -> None:

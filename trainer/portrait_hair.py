@@ -39,7 +39,7 @@ class Hair:
 
         short = a.hair_length < CROPPED or bool(a.tied)
         buzzed = a.hair_length < BUZZED and not a.tied
-        rough = 0.016 * self.strands + (0.022 + 0.02 * self.frizz) * self.waves
+        rough = 0.010 * self.strands + (0.015 + 0.02 * self.frizz) * self.waves
         volume = a.hair_volume * (0.4 if a.tied or a.hat else 1) + 0.15 * self.frizz * (not buzzed)
         if buzzed:
             rough, volume = 0.3 * rough, 0.02
@@ -50,7 +50,7 @@ class Hair:
         cap = smoothstep(1 + soft, 1 - 1.4 * soft, outline)
 
         end = -0.15 + 1.15 * a.hair_length  # v where hair ends
-        tips = head.v + 0.07 * self.waves + (0.06 + 0.08 * a.hair_length) * locks * 0.5
+        tips = head.v + 0.03 * self.waves + (0.03 + 0.03 * a.hair_length) * locks
         hanging = self._hanging(a, head, width, end, tips)
         self.back = np.zeros_like(cap) if buzzed else np.maximum(cap * (head.v < 0.1), hanging)
         if short:

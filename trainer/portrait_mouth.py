@@ -77,9 +77,9 @@ def _beard_mask(a: PortraitAttributes, head: Head, fine: Field) -> Field:
     """Where a beard grows [S, S], 0..1, thinner where it is stubble."""
     nose = a.eye_height + a.nose_length
     sideways = np.abs(head.u) / (head.half_width + 1e-3)
-    jaw_line = smoothstep(0.0, 0.30, head.v - nose + 0.04 + 0.03 * fine)
+    jaw_line = smoothstep(0.0, 0.30, head.v - nose + 0.04 + 0.015 * fine)
     sides = smoothstep(0.58, 0.92, sideways * 0.8 + smoothstep(0.25, 0.75, head.v) * 0.5)
-    chin = smoothstep(a.face_height - 0.30, a.face_height - 0.12, head.v + 0.015 * fine)
+    chin = smoothstep(a.face_height - 0.30, a.face_height - 0.12, head.v + 0.01 * fine)
     opening = superellipse(head, 0, a.mouth_height + 0.01, a.mouth_half_width + 0.03, 0.12, 3)
     around = smoothstep(0.8, 1.25, opening)
     return np.clip(jaw_line * sides + chin, 0, 1) * around
@@ -87,9 +87,9 @@ def _beard_mask(a: PortraitAttributes, head: Head, fine: Field) -> Field:
 
 def grow_beard_(skin: Picture, a: PortraitAttributes, head: Head, fine: Field) -> None:
     """Paint beard and moustache into the skin's albedo, so that they are lit with it."""
-    hair = a.hair_rgb * (0.62 + 0.12 * fine[..., None])
+    hair = a.hair_rgb * (0.62 + 0.08 * fine[..., None])
     if a.beard > 0:
-        density = np.clip(0.15 + 0.95 * a.beard + 0.10 * fine, 0, 0.97)
+        density = np.clip(0.15 + 0.95 * a.beard + 0.06 * fine, 0, 0.97)
         paint_(skin, _beard_mask(a, head, fine) * density, np.clip(hair, 0, 1))
     if a.moustache or a.beard > 0.6:
         across = head.u / (a.mouth_half_width + 0.04)
@@ -98,4 +98,4 @@ def grow_beard_(skin: Picture, a: PortraitAttributes, head: Head, fine: Field) -
         )
         lip = line(head.v - centre - 0.008 * fine, 0.042) * smoothstep(1.1, 0.85, np.abs(across))
         strength = 0.9 if a.moustache else 0.25 + 0.65 * a.beard
-        paint_(skin, np.clip(lip * (strength + 0.2 * fine), 0, 0.95), np.clip(hair, 0, 1))
+        paint_(skin, np.clip(lip * (strength + 0.1 * fine), 0, 0.95), np.clip(hair, 0, 1))
