@@ -87,7 +87,7 @@ class Hair:
         fall = 1 - np.exp(-np.clip(head.v - CROWN + 0.05, 0.03, None) / 0.38)
         across = (head.u - a.hair_parting * np.exp(-np.clip(head.v + 0.9, 0, 2) / 0.3)) / fall
         wavy = float(smoothstep(0.25, 0.6, np.float32(a.curl))) * (a.hair_length > 0.3)
-        wave = 0.05 * np.sin(13 * head.v + 3 * np.sign(across) + 1.5 * self.waves)
+        wave = 0.04 * np.sin(13 * head.v + 3 * np.sign(across) + 1.5 * self.waves)
         return across + (wavy * wave + 0.012 * self.waves) * smoothstep(-0.7, 0.2, head.v)
 
     def _texture(
@@ -136,7 +136,7 @@ class Hair:
         curve = 1 + 0.10 * np.sin(2.2 * down) * (a.hair_length > 0.4)
         inwards = smoothstep(end - 0.35, end + 0.05, head.v)
         curve = curve - (0.16 if a.hair_length < 0.8 else 0.10) * inwards
-        wavy = 0.03 * float(smoothstep(0.25, 0.6, np.float32(a.curl)))
+        wavy = 0.018 * float(smoothstep(0.25, 0.6, np.float32(a.curl)))
         outer = width * curve + wavy * np.sin(13 * head.v + 3 * np.sign(head.u))
         curtain = smoothstep(0.03, -0.03, np.abs(head.u) - outer)
         return curtain * (head.v >= -0.18) * smoothstep(end + 0.05, end - 0.07, tips)

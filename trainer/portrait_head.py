@@ -179,7 +179,7 @@ class Light:
         lit = self.diffuse[..., None] * (self.colour * np.float32(self.key))
         lit = lit + self.cavity[..., None] * self.ambient
         shaded = albedo * lit + 0.06 * self.gloss[..., None] * self.colour
-        shaded = shaded + self.rim[..., None] * (0.3 + 0.4 * albedo)
+        shaded = shaded + self.rim[..., None] * (0.1 + 0.4 * albedo)
         # Above 0.75 approach 1 smoothly, else light skin burns out to white.
         return np.where(shaded > 0.75, 1 - 0.25 * np.exp((0.75 - shaded) / 0.25), shaded)
 
