@@ -9,7 +9,17 @@ import pytest
 from PIL import Image
 
 from blendgan_core.errors import BlendGANError
-from trainer.portrait_attributes import EYE_COLOURS, HAIR_STYLES, draw_attributes
+from trainer.portrait_attributes import draw_attributes
+from trainer.portrait_kinds import (
+    CLOTHES,
+    EYE_COLOURS,
+    FRAMES,
+    HAIR_STYLES,
+    HATS,
+    SCENES,
+    TIED,
+)
+from trainer.portrait_photo import develop
 from trainer.portraits import render_portrait
 from trainer.styles import STYLES
 from trainer.synthesize import Portrait, SynthesizeConfig, plan_portraits, synthesize
@@ -146,7 +156,7 @@ def test_continuous_attributes_are_even(crowd):
         "sex": (0, 1),
         "age": (0, 1),
         "curl": (0, 1),
-        "yaw": (-0.5, 0.5),
+        "yaw": (-0.6, 0.6),
         "light_azimuth": (-1.1, 1.1),
         "light_warmth": (-0.08, 0.1),
     }
@@ -165,7 +175,7 @@ def test_choices_are_even(crowd):
         assert max(counts.values()) < 1.5 * 400 / number, counts
     hair = Counter(person.hair_colour for person in crowd)
     assert len(hair) == 8 and min(hair.values()) > 25 and max(hair.values()) < 100, hair
-    assert 0.13 < np.mean([person.glasses for person in crowd]) < 0.27
+    assert 0.2 < np.mean([person.glasses for person in crowd]) < 0.36
     lengths = np.array([person.hair_length for person in crowd])
     assert (lengths < 0.4).sum() > 80 and (lengths > 0.8).sum() > 80
 
@@ -187,9 +197,55 @@ def test_a_portrait_is_a_picture_at_any_size(size):
 
 def test_sizes_show_the_same_portrait():
     """Random fields do not depend on the size: a large one averaged down is the small one."""
-    person = draw_attributes(np.random.default_rng(5))
+    person = dataclasses.replace(draw_attributes(np.random.default_rng(5)), grain=0.0)
     small, large = render_portrait(person, 64), render_portrait(person, 256)
     assert np.abs(halve(halve(large)) - small).mean() < 0.02
+
+
+PLAIN = {"hat": "", "frame": "", "glasses": False, "tied": "", "bald": False, "hair_length": 0.2}
+PLAIN |= {"zoom": 0.9, "shift_y": -0.05, "exposure": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("attribute", "kinds"),
+    [
+        ("hat", HATS),
+        ("frame", FRAMES),
+        ("tied", TIED),
+        ("clothes_kind", CLOTHES),
+        ("scene", SCENES),
+    ],
+)
+def test_whatever_is_worn_or_behind_is_seen(attribute, kinds):
+    person = dataclasses.replace(draw_attributes(np.random.default_rng(4)), **PLAIN)
+    pictures = []
+    for kind in kinds:
+        worn = {attribute: kind} | ({"glasses": True} if attribute == "frame" else {})
+        pictures.append(render_portrait(dataclasses.replace(person, **worn), 96))
+    for place, first in enumerate(pictures):
+        for second in pictures[place + 1 :]:
+            assert np.abs(first - second).mean() > 0.001
+
+
+def test_a_hat_leaves_hair_to_be_seen(crowd):
+    """All of a cap of hair may be hidden only where the label says that there is none."""
+    hatted = [person for person in crowd if person.hat]
+    assert 0.05 < len(hatted) / len(crowd) < 0.2
+    assert all(person.bald or person.hair_length > 0.25 for person in hatted)
+
+
+def test_exposure_darkens_the_whole_picture_alike():
+    """By hand: a stop less halves linear light, 2 ** (-1 / 2.2) = 0.7297 of the level shown."""
+    neutral = {"white_balance": 0.0, "green_tint": 0.0, "saturation": 1.0, "contrast": 1.0}
+    neutral |= {"haze": 0.0, "blur": 0.0, "grain": 0.0, "exposure": -1.0}
+    person = dataclasses.replace(draw_attributes(np.random.default_rng(1)), **neutral)
+    scene = np.full((16, 16, 3), [0.2, 0.5, 0.7], np.float32)
+    developed = develop(scene, person, np.random.default_rng(0))
+    np.testing.assert_allclose(developed, scene * 0.7297, rtol=1e-3)
+    warm = dataclasses.replace(person, white_balance=0.1, exposure=0.0)
+    red, green, blue = develop(scene, warm, np.random.default_rng(0))[0, 0] / scene[0, 0]
+    assert red / green == pytest.approx(1.1, rel=1e-3)
+    assert blue / green == pytest.approx(0.9, rel=1e-3)
 
 
 def test_smooth_noise_has_unit_deviation():

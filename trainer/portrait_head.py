@@ -14,8 +14,8 @@ from scipy.ndimage import gaussian_filter
 from .portrait_attributes import PortraitAttributes
 from .texture import Field, Picture, fractal_noise, smoothstep
 
-VIEW = 1.15  # half the picture's side in head units: eyes 0.235 of the side apart, as in FFHQ
-EYE_LINE = 0.03  # puts the eyes at 0.47 of the height and the mouth at 0.71
+VIEW = 1.15  # half the picture's side in head units: eyes 0.24 of the side apart, as in FFHQ
+EYE_LINE = 0.015  # puts the eyes at 0.47 of the height and the mouth at 0.73
 SKULL_CENTRE = 0.1  # v where the skull's ellipse meets the jaw
 
 
@@ -47,21 +47,50 @@ class Head:
         return Head(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
+class Pose:
+    """How roll, yaw, pitch and placement bend picture coordinates into face coordinates."""
+
+    def __init__(self, attributes: PortraitAttributes):
+        a = attributes
+        self.shift = a.shift_x * 2 * VIEW, a.shift_y * 2 * VIEW
+        self.zoom = a.zoom
+        self.cos, self.sin = float(np.cos(a.roll)), float(np.sin(a.roll))
+        self.radius_x, self.radius_y = a.face_width * 1.12, 1.1
+        self.turn_x = float(np.sin(a.yaw)) * self.radius_x * 0.55
+        self.turn_y = float(np.sin(a.pitch)) * self.radius_y * 0.4
+        self.foreshortening = float(np.cos(a.yaw)) * 0.35 + 0.65
+        # Most of the shift by yaw and pitch is taken back: an aligned crop follows eyes and mouth.
+        self.offset = 0.75 * self.turn_x, EYE_LINE + 0.75 * self.turn_y
+
+    def to_body(self, x: NDArray, y: NDArray) -> tuple[NDArray, NDArray]:
+        """Picture coordinates -> those of the body, upright and in half heads."""
+        x, y = (x - self.shift[0]) / self.zoom, (y - self.shift[1]) / self.zoom
+        return (
+            self.cos * x + self.sin * y + self.offset[0],
+            -self.sin * x + self.cos * y + self.offset[1],
+        )
+
+    def to_picture(self, body_x: NDArray, body_y: NDArray) -> tuple[NDArray, NDArray]:
+        """The inverse of `to_body`."""
+        x, y = body_x - self.offset[0], body_y - self.offset[1]
+        x, y = self.cos * x - self.sin * y, self.sin * x + self.cos * y
+        return x * self.zoom + self.shift[0], y * self.zoom + self.shift[1]
+
+    def depth(self, body_x: NDArray, body_y: NDArray) -> NDArray:
+        """How far the ellipsoid of the head bulges towards the viewer, 0..1."""
+        inside = 1 - (body_x / self.radius_x) ** 2 - (body_y / self.radius_y) ** 2
+        return np.sqrt(np.clip(inside, 0, 1))
+
+
 def place_head(attributes: PortraitAttributes, size: int) -> Head:
     """Lay the head into a picture of `size` x `size` pixels."""
     axis = ((np.arange(size, dtype=np.float32) + 0.5) / size * 2 - 1) * np.float32(VIEW)
     x, y = np.meshgrid(axis, axis)
-    cos, sin = float(np.cos(attributes.roll)), float(np.sin(attributes.roll))
-    radius_x, radius_y = attributes.face_width * 1.12, 1.02
-    turn_x = float(np.sin(attributes.yaw)) * radius_x * 0.55
-    turn_y = float(np.sin(attributes.pitch)) * radius_y * 0.4
-    # Most of the shift by yaw and pitch is taken back: an aligned crop follows eyes and mouth.
-    body_x = cos * x + sin * y + 0.75 * turn_x
-    body_y = -sin * x + cos * y + EYE_LINE + 0.75 * turn_y
-
-    depth = np.sqrt(np.clip(1 - (body_x / radius_x) ** 2 - (body_y / radius_y) ** 2, 0, 1))
-    u = (body_x - turn_x * depth) / float(np.cos(attributes.yaw) * 0.35 + 0.65)
-    v = body_y - turn_y * depth
+    pose = Pose(attributes)
+    body_x, body_y = pose.to_body(x, y)
+    depth = pose.depth(body_x, body_y)
+    u = (body_x - pose.turn_x * depth) / pose.foreshortening
+    v = body_y - pose.turn_y * depth
 
     half_width = _half_width(attributes, v)
     edge = 2 * VIEW / size
@@ -72,7 +101,8 @@ def place_head(attributes: PortraitAttributes, size: int) -> Head:
 def _half_width(attributes: PortraitAttributes, v: Field) -> Field:
     """Half the width of the face at height v: an ellipse above, a tapering jaw below."""
     below = (v - SKULL_CENTRE) / (attributes.face_height - SKULL_CENTRE)
-    skull = np.sqrt(np.clip(1 - ((v - SKULL_CENTRE) / (attributes.face_height * 1.02)) ** 2, 0, 1))
+    rising = np.clip(np.abs(v - SKULL_CENTRE) / (attributes.face_height * 1.04), 0, 1)
+    skull = (1 - rising**2.8) ** (1 / 2.6)
     taper = np.clip(below, 0, 1)
     jaw = np.clip(1 - taper ** (1.5 + 1.2 * attributes.jaw), 0, 1) ** 0.6 * (1 - 0.08 * taper)
     return attributes.face_width * np.where(below < 0, skull, jaw)
@@ -88,25 +118,28 @@ def relief(attributes: PortraitAttributes, head: Head, rng: np.random.Generator)
     a, u, v = attributes, head.u, head.v
     eye, nose = a.eye_height, a.eye_height + a.nose_length
     across = np.clip(np.abs(u) / (head.half_width + 1e-3), 0, 1)
-    height = 0.62 * np.sqrt(1 - across**2.2) * np.sqrt(np.clip(1 - (v / 1.05) ** 2, 0.02, 1))
+    height = 0.62 * np.sqrt(1 - across**2.2) * np.sqrt(np.clip(1 - (v / 1.12) ** 2, 0.02, 1))
 
     along_nose = np.clip((v - eye + 0.06) / (a.nose_length + 0.06), 0, 1)
-    ridge = np.exp(-((u / (0.045 + 0.03 * along_nose)) ** 2))
-    below_tip = smoothstep(nose + 0.07, nose - 0.015, v)
-    height += a.nose_relief * 0.42 * along_nose**1.3 * ridge * below_tip
-    height += 0.085 * bump(head, 0, nose - 0.01, a.nose_width * 0.62, 0.06)
+    ridge_u = a.nose_turn * along_nose  # it stands out, so it turns further than the face
+    ridge = np.exp(-(((u - ridge_u) / (0.055 + 0.045 * along_nose)) ** 2))
+    below_tip = smoothstep(nose + 0.085, nose - 0.03, v + 2.5 * (u - a.nose_turn) ** 2)
+    height += a.nose_relief * 0.33 * along_nose**1.2 * ridge * below_tip
+    height += 0.09 * bump(head, a.nose_turn, nose - 0.005, a.nose_width * 0.68, 0.062)
 
     for side in (-1, 1):
         socket = side * a.eye_distance
-        height += 0.05 * bump(head, side * a.nose_width * 0.8, nose + 0.01, 0.042, 0.042)
+        height += 0.05 * bump(
+            head, a.nose_turn * 0.8 + side * a.nose_width * 0.8, nose + 0.01, 0.042, 0.042
+        )
         height -= 0.085 * bump(head, socket * 0.98, eye, 0.15, 0.085)
         height += (0.035 + 0.03 * a.sex) * bump(head, socket, eye - 0.135, 0.17, 0.045)  # brow
-        cheek = 0.05 + 0.02 * max(a.smile, 0)
-        height += cheek * bump(head, socket * 1.15, eye + 0.24, 0.17, 0.13)
+        cheek, rise = 0.05 + 0.035 * max(a.smile, 0), 0.02 * max(a.smile, 0)
+        height += cheek * bump(head, socket * 1.15, eye + 0.24 - rise, 0.17, 0.13)
         height += 0.055 * bump(head, socket, eye, 0.085, 0.06)  # eyeball
-        fold = 0.012 * min(1.5, max(a.smile, 0) + a.age)
+        fold = 0.006 * min(1.5, max(a.smile, 0) + a.age)
         height -= fold * bump(
-            head, side * (a.mouth_width + 0.07), a.mouth_height - 0.06, 0.02, 0.09
+            head, side * (a.mouth_half_width + 0.07), a.mouth_height - 0.06, 0.035, 0.09
         )
 
     height += 0.05 * bump(head, 0, a.mouth_height, 0.2, 0.1)
@@ -128,12 +161,25 @@ class Light:
     diffuse: Field  # [S, S] 0..1
     gloss: Field  # [S, S] 0..1
     cavity: Field  # [S, S] 0..1, dark in hollows
+    rim: Field  # [S, S] 0..1, of a lamp behind the head
+
+    @property
+    def level(self) -> Field:
+        """How brightly the head is lit [S, S], about 1 where the lamp shines straight."""
+        return self.diffuse * np.float32(self.key) + self.cavity * self.ambient.mean()
+
+    def on(self, right: Field, down: Field, out: Field) -> Picture:
+        """What a surface of unit normal (right, down, out) receives: [S, S, 3]."""
+        facing = right * self.direction[0] + down * self.direction[1] + out * self.direction[2]
+        diffuse = np.clip((facing + 0.18) / 1.18, 0, 1) * np.float32(self.key)
+        return (diffuse[..., None] * self.colour + self.ambient).astype(np.float32)
 
     def shade(self, albedo: Picture) -> Picture:
         """Light a surface: albedo [S, S, 3] -> [S, S, 3], highlights rolled off below 1."""
         lit = self.diffuse[..., None] * (self.colour * np.float32(self.key))
         lit = lit + self.cavity[..., None] * self.ambient
         shaded = albedo * lit + 0.06 * self.gloss[..., None] * self.colour
+        shaded = shaded + self.rim[..., None] * (0.1 + 0.4 * albedo)
         # Above 0.75 approach 1 smoothly, else light skin burns out to white.
         return np.where(shaded > 0.75, 1 - 0.25 * np.exp((0.75 - shaded) / 0.25), shaded)
 
@@ -157,12 +203,16 @@ def light_head(attributes: PortraitAttributes, height: Field) -> Light:
     # Hollows lie below their blurred surroundings.
     hollow = gaussian_filter(height, size * 0.035, truncate=2.5) - height
     tint = np.array(a.background, np.float32)
+    dim = np.float32(1 - 0.5 * a.backlight)
     return Light(
         direction=direction,
         colour=np.array([1 + a.light_warmth, 1, 1 - a.light_warmth], np.float32),
-        ambient=np.float32(a.ambient) * (0.8 + 0.2 * tint / (tint.mean() + np.float32(0.1))),
-        key=1.08 - 0.62 * a.ambient,
+        ambient=dim * np.float32(a.ambient) * (0.8 + 0.2 * tint / (tint.mean() + np.float32(0.1))),
+        key=float(dim) * (1.08 - 0.62 * a.ambient),
         diffuse=np.clip((facing(direction) + 0.18) / 1.18, 0, 1),
         gloss=np.clip(facing(half_way), 0, 1) ** 22,
         cavity=np.clip(1 - 2.6 * np.clip(hollow, 0, 1), 0.45, 1),
+        rim=np.float32(a.backlight)
+        * np.clip(1.25 - 1.9 / steepness, 0, 1)
+        * smoothstep(0.42, 0.2, height),
     )

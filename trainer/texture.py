@@ -75,3 +75,13 @@ def halve(image: Picture) -> Picture:
     """Average 2x2 blocks: [2H, 2W, 3] -> [H, W, 3]."""
     height, width, channels = image.shape
     return image.reshape(height // 2, 2, width // 2, 2, channels).mean(axis=(1, 3))
+
+
+def enlarge(image: Picture, size: int) -> Picture:
+    """Interpolate linearly: [S, S, 3] -> [size, size, 3]."""
+    place = np.clip((np.arange(size) + 0.5) / size * len(image) - 0.5, 0, len(image) - 1)
+    first = np.minimum(place.astype(np.intp), len(image) - 2)
+    share = (place - first).astype(np.float32)[:, None, None]
+    rows = image[first] * (1 - share) + image[first + 1] * share
+    share = share.reshape(1, -1, 1)
+    return rows[:, first] * (1 - share) + rows[:, first + 1] * share
