@@ -104,6 +104,13 @@ class ProjectionDiscriminator(nn.Module):
 
     def forward(self, images: Tensor, z_style: Tensor) -> Tensor:
         """images: [N, 3, R, R] in [-1, 1]; z_style: [N, S] -> logits [N, 1]."""
-        features = self.trunk(images).sum(dim=(2, 3))  # [N, C]
+        return self.judge(self.features(images), z_style)
+
+    def features(self, images: Tensor) -> Tensor:
+        """images: [N, 3, R, R] in [-1, 1] -> what is judged in any style, [N, C]."""
+        return self.trunk(images).sum(dim=(2, 3))
+
+    def judge(self, features: Tensor, z_style: Tensor) -> Tensor:
+        """features: [N, C] of pictures; z_style: [N, S] -> their logits [N, 1]."""
         projection = (self.style(z_style) * features).sum(dim=1, keepdim=True)
         return self.out(features) + projection

@@ -25,12 +25,13 @@ from blendgan_core.style_encoder import StyleEncoder
 
 from . import processes
 from .cli import run_cli
+from .critic import Critic
 from .data import Feed, ImageSet, random_flip
 from .draws import FIXED_SEED, Draws
 from .ema import half_life_decay, update_ema_
 from .gan import load_style_encoder
 from .half_precision import compute_top_in_
-from .latent_prior import fit_face_mapping_
+from .latent_prior import fit_face_mapping_, fit_style_mapping_
 from .picture_losses import picture_losses
 from .pretrain_config import PretrainConfig
 from .run import Run
@@ -41,6 +42,7 @@ from .twins import Twins
 GRID_ROWS = 8
 STRONGEST = 4  # indicators 0..3 are trained to give the whole style
 STYLE_MAPPING_RATE, ENCODER_RATE = 20, 0.1
+JUDGE = "d_style_latent"  # the critic's name in a checkpoint
 PRIOR_PICTURES = 4096  # whose latents the face mapping learns to draw
 
 
@@ -90,6 +92,14 @@ def make_networks(config: PretrainConfig) -> tuple[Generator, PSPEncoder]:
     return generator, PSPEncoder(sizes)
 
 
+def make_critic(config: PretrainConfig, generator: Generator, carried: dict) -> Critic:
+    """A new one, or that of --init."""
+    critic = Critic(generator.config, config.critic_lr, config.r1_gamma)
+    if JUDGE in carried:
+        critic.discriminator.load_state_dict(carried[JUDGE])
+    return critic.to(memory_format=torch.channels_last)
+
+
 def same_in_all_layers(w_face: Tensor) -> Tensor:
     """The mean over the layers, as a face mapping gives latents. [N, L, W] -> [N, L, W]."""
     return w_face.mean(dim=1, keepdim=True).expand_as(w_face)
@@ -113,6 +123,9 @@ def pretrain(config: PretrainConfig) -> Path | None:
     natural = ImageSet(config.natural, resolution, at_least=config.batch)
     twins = Twins(config.twins, resolution)
     art = ImageSet(config.art, resolution) if config.art else None
+    if config.fresh_styles and not config.resume:
+        start_styles_(generator, codes_of(style_encoder, twins.styled), latents_of(encoder, natural))
+        pupils.average_generator.load_state_dict(generator.state_dict())
     sets = {"natural": natural, "twins": twins.styled} | ({"art": art} if art else {})
     feeds = {
         name: Feed(pictures, name, config.batch, config.seed, run.samples)
@@ -128,6 +141,10 @@ def pretrain(config: PretrainConfig) -> Path | None:
         )
     ]
     optimizer = torch.optim.Adam(weights, betas=(0.9, 0.99))
+    critic = None
+    if config.critic_weight:
+        critic = make_critic(config, generator, carried).to(run.device)
+        critic.compute_in_(half)
 
     def losses_of(made: Tensor, wanted: Tensor) -> dict[str, Tensor]:
         losses = picture_losses(style_encoder, made, wanted)
@@ -150,13 +167,14 @@ def pretrain(config: PretrainConfig) -> Path | None:
             looks = torch.cat([looks, random_flip(feeds["art"](run.step)[0].to(looks), draws)])
         # one indicator for all; the same in every process, as torch's own numbers are
         indicator = int(torch.randint(STRONGEST, ()))
-        w_style = generator.map_style(style_encoder(looks))
+        z_style = style_encoder(looks)
+        w_style = generator.map_style(z_style)
         faces_of_looks = torch.cat([w_face[len(faces) :], w_face[: len(looks) - len(photos)]])
         blended = generator.blending(faces_of_looks, w_style, indicator)
         noise = draws.noise(generator.synthesis.noise_shapes())
         noise = [maps.repeat(2 + with_art, 1, 1, 1) for maps in noise]
-        made = generator.synthesis(torch.cat([w_face[: len(faces)], blended]), noise)
-        made = made.split(len(faces))
+        pictures = generator.synthesis(torch.cat([w_face[: len(faces)], blended]), noise)
+        made = pictures.split(len(faces))
         losses = {
             f"{kind}_{name}": loss
             for kind, pair in (("natural", (made[0], faces)), ("styled", (made[1], wanted)))
@@ -164,13 +182,20 @@ def pretrain(config: PretrainConfig) -> Path | None:
         }
         if with_art:
             losses["art_gram"] = losses_of(made[2], looks[len(photos) :])["gram"]
+        learnt = {}
+        if critic:
+            codes = torch.cat([style_encoder(faces), z_style])
+            others = [part.roll(1, dims=0) for part in codes.split(len(faces))]
+            drawn = torch.cat([faces, wanted, looks[len(photos) :]])
+            learnt = critic.learn(run.step, drawn, pictures, codes, torch.cat(others))
+            losses["deception"] = config.critic_weight * critic.loss_of(pictures, codes)
         optimizer.zero_grad(set_to_none=True)
         sum(losses.values()).backward()
         processes.average_gradients_([p for group in weights for p in group["params"]])
         optimizer.step()
         generator.blending.project_()
         pupils.average_(half_life_decay(config.batch, config.ema_images))
-        values = {name: loss.detach() for name, loss in losses.items()}
+        values = learnt | {name: loss.detach() for name, loss in losses.items()}
         return values | {"alpha": generator.blending.alpha.detach().clone()}
 
     def finish() -> Path:
@@ -190,15 +215,27 @@ def pretrain(config: PretrainConfig) -> Path | None:
             "parent": config.init.name if config.init else None,
         }
         model = BlendGAN.assemble(made, style_encoder, average_encoder)
+        if critic:
+            carried[JUDGE] = critic.discriminator.cpu().state_dict()
         return blendgan_core.save(model, run.folder / "final.safetensors", provenance, carried)
 
+    trained = {"pupils": pupils, "optimizer": optimizer}
+    if critic:
+        trained |= {"critic": critic, "critic_optimizer": critic.optimizer}
     return run.loop(
-        {"pupils": pupils, "optimizer": optimizer},
+        trained,
         step,
         lambda path: sample(pupils, style_encoder, natural, twins, path),
         finish,
         {"generator": generator, "encoder": encoder, "style encoder": style_encoder},
     )
+
+
+@torch.no_grad()
+def start_styles_(generator: Generator, codes: Tensor, latents: Tensor) -> None:
+    """Start the styles anew, in the directions that faces use least. [M, S], [M', W]."""
+    fit_style_mapping_(generator.style_mapping, codes, latents)
+    generator.blending.alpha[STRONGEST - 1 :] = 0.5
 
 
 def blur_latents(w_face: Tensor, draws: Draws, share: float) -> Tensor:
@@ -212,14 +249,18 @@ def blur_latents(w_face: Tensor, draws: Draws, share: float) -> Tensor:
 def latents_of(encoder: PSPEncoder, natural: ImageSet) -> Tensor:
     """Latents of many natural faces, always the same ones -> [M, W]."""
     chosen = natural.draw(PRIOR_PICTURES, torch.Generator().manual_seed(FIXED_SEED))
-    return torch.cat([encoder(natural.batch(i)).mean(dim=1) for i in chosen.split(64)])
+    device = next(encoder.parameters()).device
+    parts = [natural.batch(i).to(device) for i in chosen.split(64)]
+    return torch.cat([encoder(part).mean(dim=1).cpu() for part in parts])
 
 
 @torch.no_grad()
 def codes_of(style_encoder: StyleEncoder, art: ImageSet) -> Tensor:
     """Style codes of many pictures, always the same ones -> [M, S]."""
     chosen = art.draw(PRIOR_PICTURES // 4, torch.Generator().manual_seed(FIXED_SEED))
-    return torch.cat([style_encoder(art.batch(i)) for i in chosen.split(64)])
+    device = style_encoder.predictor[0].weight.device
+    parts = [art.batch(i).to(device) for i in chosen.split(64)]
+    return torch.cat([style_encoder(part).cpu() for part in parts])
 
 
 @torch.no_grad()

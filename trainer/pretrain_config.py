@@ -24,6 +24,9 @@ class PretrainConfig(TrainingConfig):
     init: Path | None = None
     """a checkpoint to start from, or its hf:// address: its generator and, where it has one, its
     pSp encoder; its discriminators are carried over"""
+    fresh_styles: bool = False
+    """start the style mapping anew: linear, into the directions of the latents in which faces
+    differ least, so that faces and styles do not disturb each other"""
     steps: int = 5_000
     """optimiser steps"""
     batch: int = 8
@@ -38,6 +41,12 @@ class PretrainConfig(TrainingConfig):
     """weight of the distance of VGG features, beside 1 for the error of the pixels"""
     gram_weight: float = 0.05
     """weight of the distance of Gram matrices"""
+    critic_weight: float = 0.0
+    """weight of deceiving a discriminator, which sees to strokes and textures; 0 has none"""
+    critic_lr: float = 0.002
+    """Adam's learning rate of that discriminator"""
+    r1_gamma: float = 0.5
+    """weight of its R1 penalty"""
     latent_noise: float = 0.1
     """noise on the faces' latents, as a share of their deviation: between the faces seen, too,
     there are to be faces"""
