@@ -12,10 +12,12 @@ from safetensors.torch import load_file
 import blendgan_core
 from blendgan_core.blendgan import BlendGAN
 from blendgan_core.checkpoint import read_header, save
+from blendgan_core.config import GeneratorConfig
 from blendgan_core.errors import BlendGANError
 from blendgan_core.generator import MappingNetwork
 from trainer.draws import Draws
-from trainer.latent_prior import fit_face_mapping_
+from trainer.critic import Critic
+from trainer.latent_prior import fit_face_mapping_, fit_style_mapping_
 from trainer.picture_losses import picture_losses
 from trainer.pretrain import PretrainConfig, blur_latents, pretrain
 from trainer.style_encoder import StyleEncoderTrainingConfig, train_style_encoder
@@ -162,16 +164,55 @@ def test_the_face_mapping_draws_from_the_gaussian_of_the_latents():
     torch.testing.assert_close(torch.linalg.eigvalsh(drawn.t().cov())[-3:], main, rtol=0.2, atol=0)
 
 
+def test_styles_start_in_the_directions_that_faces_leave_free():
+    """Faces in a plane of 12 dimensions: styles keep out of it, as far from the mean as faces are,
+    and what is straight among the codes stays straight."""
+    latents = torch.randn(4000, 2) @ torch.randn(2, 12) + 3
+    codes = torch.nn.functional.normalize(torch.randn(500, 8) + 0.5, dim=1) * 8**0.5
+    mapping = MappingNetwork(8, 12)
+    fit_style_mapping_(mapping, codes, latents)
+    with torch.no_grad():
+        styles = mapping(codes)
+        straight = mapping.layers(codes[:2].mean(dim=0, keepdim=True))
+    off, spread = styles - latents.mean(dim=0), (latents - latents.mean(dim=0))
+    assert (off @ spread.t()).abs().max() < 1e-2 * off.norm(dim=1).max() * spread.norm(dim=1).max()
+    assert off.square().mean().item() == pytest.approx(spread.square().mean().item(), rel=0.1)
+    assert torch.linalg.matrix_rank(off, rtol=1e-3) == 8
+    torch.testing.assert_close(straight[0], styles[:2].mean(dim=0), rtol=1e-4, atol=1e-4)
+
+
+# ---- The critic ----
+
+
+def test_the_critic_learns_what_is_drawn_and_in_which_style():
+    """Bright pictures go with code +1, dark ones with -1, and what is made is grey."""
+    sizes = GeneratorConfig(resolution=8, z_dim=1, w_dim=4, channel_base=64, channel_max=8)
+    torch.manual_seed(3)
+    critic = Critic(sizes, lr=0.01, r1_gamma=0.01)
+    codes = torch.tensor([[1.0], [1.0], [-1.0], [-1.0]])
+    drawn = codes[:, :, None, None] * torch.full((4, 3, 8, 8), 0.8)
+    made = torch.zeros(4, 3, 8, 8)
+    for step in range(200):
+        losses = critic.learn(step, drawn, made, codes, -codes)
+    assert losses["critic"] < 0.5  # 1.39 of one that knows nothing
+    with torch.no_grad():
+        deceived = [critic.loss_of(x, codes) for x in (drawn, made, -drawn)]
+    assert deceived[0] < min(deceived[1:])
+    assert not any(weight.requires_grad for weight in critic.parameters())
+
+
 # ---- The training ----
 
 
 def test_stopped_and_resumed_equals_unbroken(twins, style_encoder, tmp_path):
     config = config_of(twins, style_encoder, tmp_path / "unbroken")
+    config = replace(config, critic_weight=0.1, fresh_styles=True)
     unbroken = pretrain(config)
     model = blendgan_core.load(unbroken)
     picture = torch.zeros(1, 3, 32, 32)
     assert model.stylize(picture, picture, indicator=0).shape == (1, 3, 32, 32)
     assert read_header(unbroken)["provenance"]["images"] == 12
+    assert "d_style_latent" in read_header(unbroken)["keys"]
 
     config = replace(config, out=tmp_path / "resumed")
     pretrain(replace(config, steps=3))
@@ -199,6 +240,7 @@ def test_it_goes_on_from_a_checkpoint_and_learns(twins, style_encoder, tmp_path)
     )
     assert after < before / 2
     assert "queue" in read_header(second)["keys"]
+    assert "d_style_latent" not in read_header(second)["keys"]
     after_noise = blendgan_core.load(second).generator.synthesis.convs[0].noise_strength
     assert after_noise.abs().item() < 0.3
 

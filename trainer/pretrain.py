@@ -124,7 +124,9 @@ def pretrain(config: PretrainConfig) -> Path | None:
     twins = Twins(config.twins, resolution)
     art = ImageSet(config.art, resolution) if config.art else None
     if config.fresh_styles and not config.resume:
-        start_styles_(generator, codes_of(style_encoder, twins.styled), latents_of(encoder, natural))
+        start_styles_(
+            generator, codes_of(style_encoder, twins.styled), latents_of(encoder, natural)
+        )
         pupils.average_generator.load_state_dict(generator.state_dict())
     sets = {"natural": natural, "twins": twins.styled} | ({"art": art} if art else {})
     feeds = {
