@@ -15,8 +15,8 @@ from blendgan_core.checkpoint import read_header, save
 from blendgan_core.config import GeneratorConfig
 from blendgan_core.errors import BlendGANError
 from blendgan_core.generator import MappingNetwork
-from trainer.draws import Draws
 from trainer.critic import Critic
+from trainer.draws import Draws
 from trainer.latent_prior import fit_face_mapping_, fit_style_mapping_
 from trainer.picture_losses import picture_losses
 from trainer.pretrain import PretrainConfig, blur_latents, pretrain
