@@ -48,8 +48,11 @@ def _axes_of(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _set_linear_(mapping: MappingNetwork, matrix: Tensor, offset: Tensor) -> None:
-    """Let mapping(z) be matrix @ z + offset, for a z of mean square 1. matrix: [W, D]; of a z with fewer than D values the
-    columns behind are left out. All layers but the last two pass z on."""
+    """Let mapping(z) be matrix @ z + offset for every z of mean square 1.
+
+    matrix: [W, D]; where z has fewer than D values, its last columns are left out. All layers but
+    the last two pass z on.
+    """
     layers: list[EqualLinear] = list(mapping.layers)
     if len(layers) % 2:
         raise BlendGANError(f"the mapping has {len(layers)} layers, expected an even number")
