@@ -60,16 +60,17 @@ def test_the_built_in_evaluator_fits_the_portraits_and_knows_them():
     evaluator, test = load_evaluator(BUILT_IN)
     assert BUILT_IN.stat().st_size < 2e6
     assert test["style_accuracy"]["styled"] > 0.9
-    drawn = [Portrait(HELD_OUT_SEED + 77, None, index, 64) for index in range(12)]
+    drawn = [Portrait(HELD_OUT_SEED + 77, None, index, 64) for index in range(36)]
     drawn += [Portrait(HELD_OUT_SEED + 77, style, 0, 64) for style in STYLES]
     pictures = torch.stack([torch.from_numpy(p.render()).permute(2, 0, 1) for p in drawn])
     reading = evaluator.read(pictures / 127.5 - 1)
     names = [evaluator.config.styles[number] for number in reading.styles.argmax(dim=1).tolist()]
-    expected = ["natural"] * 12 + list(STYLES)
-    assert sum(a == b for a, b in zip(names, expected, strict=True)) >= 22
+    expected = ["natural"] * 36 + list(STYLES)
+    assert sum(a == b for a, b in zip(names, expected, strict=True)) >= 46
     skin = torch.tensor([attribute_values(p.draw()[0])[1] for p in drawn])
-    found = reading.attributes[:12, 1]
-    assert torch.corrcoef(torch.stack([skin[:12].double(), found]))[0, 1] > 0.9
+    found = reading.attributes[:36, 1]
+    # a light face in dim light and a dark one in bright light may be one and the same picture
+    assert torch.corrcoef(torch.stack([skin[:36].double(), found]))[0, 1] > 0.85
 
 
 def test_training_needs_the_list_of_attributes(tmp_path, portraits):
