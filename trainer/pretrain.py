@@ -235,9 +235,14 @@ def pretrain(config: PretrainConfig) -> Path | None:
 
 @torch.no_grad()
 def start_styles_(generator: Generator, codes: Tensor, latents: Tensor) -> None:
-    """Start the styles anew, in the directions that faces use least. [M, S], [M', W]."""
+    """Start the styles anew, in the directions that faces use least. [M, S], [M', W].
+
+    Alpha starts at 0 in the coarse fifth of the layers, which shape the face, and rises to 0.9 at
+    the middle: what a face's latent says of colours there, the style cannot take back.
+    """
     fit_style_mapping_(generator.style_mapping, codes, latents)
-    generator.blending.alpha[STRONGEST - 1 :] = 0.5
+    place = torch.arange(generator.config.num_layers) / generator.config.num_layers
+    generator.blending.alpha.copy_(((place - 0.2) / 0.3).clamp(0, 1) * 0.9)
 
 
 def blur_latents(w_face: Tensor, draws: Draws, share: float) -> Tensor:
