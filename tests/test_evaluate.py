@@ -11,7 +11,9 @@ from PIL import Image
 from tiny_model import tiny_model
 
 import blendgan_core
+from blendgan_core.blendgan import BlendGAN
 from blendgan_core.errors import BlendGANError, CheckpointError
+from trainer.adain_network import Decoder, DecoderConfig, save_decoder
 from trainer.evaluate import EvaluateConfig, design_of, evaluate, load_model
 from trainer.evaluation import indicators, measure
 from trainer.evaluation_pictures import (
@@ -26,6 +28,7 @@ from trainer.evaluation_pictures import (
 )
 from trainer.evaluation_report import plain
 from trainer.evaluator_network import Evaluator, EvaluatorConfig, load_evaluator, save_evaluator
+from trainer.fingerprint import fingerprint
 from trainer.portrait_labels import ATTRIBUTES
 from trainer.styles import STYLES
 from trainer.synthesize import HELD_OUT_SEED, SynthesizeConfig, synthesize
@@ -40,6 +43,21 @@ def write_evaluator(path: Path, styles: tuple[str, ...] = ("natural", *sorted(ST
     return save_evaluator(evaluator, path, {})
 
 
+def write_rivals(folder: Path, model: BlendGAN) -> dict[str, Path]:
+    """An untrained decoder of AdaIN, and the model's own generator for every style -> flags."""
+    sizes = DecoderConfig(
+        vgg_width=model.style_encoder.config.vgg_width,
+        stage=2,
+        width=4,
+        encoder=fingerprint(model.style_encoder.vgg),
+    )
+    save_decoder(Decoder(sizes), folder / "adain.safetensors", {})
+    alone = BlendGAN.assemble(model.generator)
+    for style in STYLES:
+        blendgan_core.save(alone, folder / "swap" / f"{style}.safetensors")
+    return {"adain": folder / "adain.safetensors", "layer_swap": folder / "swap"}
+
+
 @pytest.fixture(scope="module")
 def config(tmp_path_factory) -> EvaluateConfig:
     folder = tmp_path_factory.mktemp("evaluation")
@@ -52,6 +70,7 @@ def config(tmp_path_factory) -> EvaluateConfig:
         groups=GROUPS,
         faces=FACES,
         device="cpu",
+        **write_rivals(folder, model),
     )
 
 
@@ -79,6 +98,28 @@ def test_a_whole_evaluation(config, report):
         Image.open(config.out / name).verify()
 
 
+def test_rivals_are_measured_beside_the_model(config, report):
+    text = (config.out / "report.md").read_text()
+    assert [row["name"] for row in report["baselines"]] == ["AdaIN", "layer swap"]
+    assert "| AdaIN | " in text and "| layer swap | " in text and "layers from 4 on" in text
+    assert "The model at i = 0 less AdaIN: style match" in text
+    first, last = (report["rows"][number]["figures"] for number in (0, -1))
+    adain, swapped = report["baselines"]
+    # what is swapped in is the generator itself: natural pictures, as at i = L
+    for name, figure in swapped["figures"].items():
+        assert figure["value"] == pytest.approx(last[name]["value"], rel=1e-4, abs=1e-4), name
+    for row in report["baselines"]:
+        assert set(row["figures"]) == set(first)
+        assert sum(map(sum, row["read_styles"])) == GROUPS * FACES * len(STYLES)
+        for name, lead in row["lead"].items():
+            expected = first[name]["value"] - row["figures"][name]["value"]
+            assert lead["value"] == pytest.approx(expected, rel=1e-6, abs=1e-6), name
+    assert adain["figures"]["face_spread"] != last["face_spread"]
+    # cells: the reference, two faces of the model, of either rival, and painted by rule
+    width, height = Image.open(config.out / "styles.jpg").size
+    assert width * (1 + len(STYLES)) == height * (1 + 4 * FACES)
+
+
 def test_the_same_seed_gives_the_same_figures(config, report):
     """Of a model without its pSp encoder, whose report has no inversion."""
     evaluator, _ = load_evaluator(config.evaluator)
@@ -88,7 +129,7 @@ def test_the_same_seed_gives_the_same_figures(config, report):
     again = plain(figures)
     assert again["rows"][0] == report["rows"][0]
     assert again["painted"] == report["painted"] and again["codes"] == report["codes"]
-    assert again["inversion"] is None and grids.inverted is None
+    assert again["baselines"] == [] and again["inversion"] is None and grids.inverted is None
     first, other = (face_codes(model, 2, seed, 1.0) for seed in (0, 1))
     assert not torch.equal(first, other)
 

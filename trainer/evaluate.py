@@ -17,13 +17,14 @@ from blendgan_core.devices import choose_device
 from blendgan_core.errors import BlendGANError
 from blendgan_core.images import check_output
 
+from .baselines import BaselinesConfig, load_baselines
 from .cli import run_cli
 from .evaluation import indicators, measure, picture_count
 from .evaluation_grids import write_grids
 from .evaluation_pictures import Design
 from .evaluation_report import CURVES, write_report
 from .evaluator_network import BUILT_IN, Evaluator, load_evaluator
-from .paper_tables import PaperTablesConfig, check_paper_flags, paper_tables
+from .paper_tables import PaperTablesConfig, check_paper_flags, paper_tables, with_downloads
 from .portrait_labels import ATTRIBUTES, NATURAL
 from .styles import STYLES
 
@@ -33,7 +34,7 @@ HIGHEST_SEED = 2**32
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateConfig(PaperTablesConfig):
+class EvaluateConfig(PaperTablesConfig, BaselinesConfig):
     """Measure a checkpoint on synthetic portraits, whose styles and attributes are known."""
 
     checkpoint: str
@@ -65,14 +66,18 @@ def evaluate(config: EvaluateConfig) -> Path:
     evaluator, test = load_evaluator(config.evaluator)
     check_fits(evaluator, config.evaluator)
     model = load_model(config)
+    papers = with_downloads(config)  # before the work, which a failing download would waste
+    baselines = load_baselines(config, model, config.checkpoint)
     evaluator.to(model.generator.w_mean.device)
     check_output(config.out / CURVES)
     steps = indicators(model.num_layers)
-    total = picture_count(design, len(steps), model.psp_encoder is not None)
+    total = picture_count(design, len(steps), model.psp_encoder is not None, len(baselines))
     with tqdm(total=total, unit=" pictures", smoothing=0.02, dynamic_ncols=True) as bar:
-        figures, grids = measure(model, evaluator, design, config.truncation, steps, bar.update)
+        figures, grids = measure(
+            model, evaluator, design, config.truncation, steps, bar.update, baselines
+        )
     report = describe(config, design, model, test) | figures
-    report["paper"] = paper_tables(config, model, config.seed)
+    report["paper"] = paper_tables(papers, model, config.seed)
     path = write_report(report, config.out)
     write_grids(grids, config.out)
     print(path.read_text(encoding="utf-8"))

@@ -1,5 +1,6 @@
 """The course of an evaluation: draw, generate, read, measure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,12 +10,14 @@ from torch import Tensor
 from blendgan_core.blendgan import BlendGAN
 from blendgan_core.colour import match_colours
 
+from .baselines import Baseline, Subjects
 from .evaluation_figures import (
     Figures,
     Ground,
     code_figures,
     frechet,
     inversion_figures,
+    lead_figures,
     leaks_by_chance,
     read_styles,
     result_figures,
@@ -54,6 +57,7 @@ class GridPictures:
     sitters: Tensor  # [K * P, 3, R, R]
     inverted: Tensor | None  # [K * P, 3, R, R]
     results: dict[Step, Tensor]  # the first group's [P, S, 3, R, R]
+    baselines: dict[str, Tensor]  # the first group's, by name
 
 
 def indicators(num_layers: int) -> list[Step]:
@@ -66,11 +70,11 @@ def indicators(num_layers: int) -> list[Step]:
     return steps
 
 
-def picture_count(design: Design, steps: int, inverts: bool) -> int:
+def picture_count(design: Design, steps: int, inverts: bool, baselines: int = 0) -> int:
     """Pictures that `measure` draws or generates."""
     references, real = design.groups * len(STYLES), 4 * design.pictures
     painted = design.count + design.pictures
-    generated = (1 + steps) * design.pictures + inverts * design.count
+    generated = (1 + steps + baselines) * design.pictures + inverts * design.count
     return references + real + painted + generated
 
 
@@ -81,6 +85,7 @@ def measure(
     truncation: float,
     steps: list[Step],
     tick: Tick,
+    baselines: Sequence[Baseline] = (),
 ) -> tuple[dict[str, Any], GridPictures]:
     """All figures of the report, and the pictures of its grids; tick is called for each picture."""
     real_pictures = render(design.real(REAL), tick)
@@ -108,12 +113,21 @@ def measure(
 
     pairs = faces.repeat_interleave(len(STYLES), dim=0), design.paired(references)
     recoloured = match_colours(*pairs).clamp(-1, 1)
-    rows, kept = [], {}
+    rows, kept, strongest = [], {}, None
     for indicator, theta in steps:
         results = stylise(model, design, w_face, z_style, indicator, theta, tick)
         reading = evaluator.read(results)
+        strongest = strongest or reading  # the first step is i = 0
         kept[indicator, theta] = results.view(painted.shape)[0].clone()
         rows.append({"indicator": indicator, "theta": theta} | _row(reading, model_ground, names))
+    subjects = Subjects(design, w_face, faces, references)
+    measured, rivals = [], {}
+    for baseline in baselines:
+        results = baseline.results(subjects, tick)
+        reading = evaluator.read(results)
+        rivals[baseline.name] = results.view(painted.shape)[0].clone()
+        row = {"name": baseline.name, "note": baseline.note} | _row(reading, model_ground, names)
+        measured.append(row | {"lead": lead_figures(strongest, reading, model_ground)})
     inversion, inverted = None, None
     if model.psp_encoder is not None:
         inversion, inverted = _inversion(model, evaluator, design, sitters, read_sitters, tick)
@@ -128,12 +142,13 @@ def measure(
         "frechet_floor": real_floor,
         "natural_frechet": frechet(_grouped(read_faces.features, design), natural, design.seed),
         "natural_frechet_floor": natural_floor,
+        "baselines": measured,
         "recoloured": result_figures(evaluator.read(recoloured), model_ground),
         "codes": codes,
         "inversion": inversion,
     }
     grids = GridPictures(
-        references[: len(STYLES)], faces, painted[0].clone(), sitters, inverted, kept
+        references[: len(STYLES)], faces, painted[0].clone(), sitters, inverted, kept, rivals
     )
     return figures, grids
 

@@ -1,6 +1,6 @@
 """From pictures to an evaluation's figures: each a measure with its confidence interval."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -74,6 +74,34 @@ def result_figures(reading: Reading, ground: Ground) -> Figures:
     )
     leaks = estimates(_with_mean(leak), ground.references, attributes, seed=seed)
     return figures | _named("leak", ground.attributes, leaks)
+
+
+def lead_figures(ours: Reading, theirs: Reading, ground: Ground) -> Figures:
+    """By how much the first reading's figures differ from the second's, of the same faces and
+    references, so that the interval is that of the difference."""
+    seed, faces = ground.design.seed, ground.grouped_faces(ground.faces.attributes)
+
+    def right(reading: Reading) -> Tensor:
+        hits = ground.grouped(reading.styles).argmax(dim=-1) == ground.style_numbers
+        return hits.double().mean(dim=(1, 2))
+
+    def difference(measure: Callable[..., Tensor], groups: Sequence[Tensor]) -> Estimate:
+        half = len(groups) // 2
+        return estimate(lambda *g: measure(*g[:half]) - measure(*g[half:]), *groups, seed=seed)
+
+    both = [ground.grouped(reading.attributes) for reading in (ours, theirs)]
+    shown = [part for attributes in both for part in (faces, attributes)]
+    spread = [
+        part
+        for reading in (ours, theirs)
+        for part in moments(ground.grouped(reading.features).flatten(1, 2))
+    ]
+    return {
+        "style_match": difference(torch.mean, [right(ours), right(theirs)]),
+        "retention": difference(lambda *g: retention(*g).mean(), shown),
+        "face_shown": difference(lambda *g: face_shown(*g).mean(), shown),
+        "frechet": difference(lambda *g: frechet_distance(gaussian(*g), ground.real), spread),
+    }
 
 
 def leaks_by_chance(reading: Reading, ground: Ground) -> dict[str, float]:

@@ -14,9 +14,11 @@ def write_grids(grids: GridPictures, folder: Path) -> None:
     """Write the sheets into the folder; that of inversions only where there are some."""
     strongest = grids.results[0, 1.0]  # [P, S, 3, R, R]
     faces, styles = strongest.shape[:2]
-    columns = [grids.references, *strongest, *grids.painted]
+    rivals = [pictures for each in grids.baselines.values() for pictures in each]
+    columns = [grids.references, *strongest, *rivals, *grids.painted]
     # a first row with the natural pictures, so that one can tell what was kept
-    natural = [None, *grids.faces[:faces], *grids.sitters[:faces]]
+    of_model = [*grids.faces[:faces]] * (1 + len(grids.baselines))
+    natural = [None, *of_model, *grids.sitters[:faces]]
     columns = [[top, *column] for top, column in zip(natural, columns, strict=True)]
     write_sheet(folder / STYLE_SHEET, columns)
 

@@ -24,6 +24,7 @@ COLUMNS = {
     "face_spread": "face spread",
     "leak": "content leak",
 }
+LEADS = {name: COLUMNS[name] for name in ("style_match", "retention", "face_shown", "frechet")}
 DIGITS = 3
 
 
@@ -65,6 +66,7 @@ def _heading(report: dict[str, Any]) -> str:
 def _main_table(report: dict[str, Any]) -> str:
     floor = report["frechet_floor"]
     body = [[_step(row), *_main_cells(row["figures"], floor)] for row in report["rows"]]
+    body += [[row["name"], *_main_cells(row["figures"], floor)] for row in report["baselines"]]
     body.append(["colours only", *_main_cells(report["recoloured"], floor)])
     body.append(["painted by rule", *_main_cells(report["painted"], floor)])
     by_chance = {
@@ -87,6 +89,15 @@ def _main_table(report: dict[str, Any]) -> str:
         "the natural pictures with the reference's palette and nothing else.\n\n"
         f"Natural branch (i = L): Frechet distance {_interval(natural)} from natural portraits, "
         f"{natural.value / natural_floor:.1f} times the floor of {natural_floor:.3f}."
+        + "".join(f"\n\n{_baseline(row)}" for row in report["baselines"])
+    )
+
+
+def _baseline(row: dict[str, Any]) -> str:
+    leads = ", ".join(f"{LEADS[name]} {_interval(value)}" for name, value in row["lead"].items())
+    return (
+        f"{row['note']} The model at i = 0 less {row['name']}: {leads}. Better is more, but less "
+        "of a distance."
     )
 
 
@@ -165,10 +176,11 @@ def _inversion(inversion: dict[str, Any]) -> str:
 
 def _pictures(report: dict[str, Any]) -> str:
     faces = report["faces"] // report["groups"]
+    rivals = "".join(f", {faces} of {row['name']}" for row in report["baselines"])
     parts = [
         f"## Pictures\n\n![The measures over the indicator]({CURVES})",
-        f"A row for each style: the reference, {faces} faces at i = 0, and {faces} portraits "
-        "painted in it by rule. The first row has the natural pictures of both.\n\n"
+        f"A row for each style: the reference, {faces} faces at i = 0{rivals}, and {faces} "
+        "portraits painted in it by rule. The first row has the natural pictures of both.\n\n"
         f"![Styles]({STYLE_SHEET})",
         "Faces of the first group, each in one style, from i = L on the left, the natural picture, "
         f"by twos to i = 0, then the reference.\n\n![Faces]({FACE_SHEET})",
@@ -187,7 +199,13 @@ def _plot(report: dict[str, Any], path: Path) -> None:
         ends = tuple([value[end] for value in values] for end in (1, 2))
         return Curve(label, places, [value.value for value in values], COLOURS[colour], ends)
 
-    groups = [[curve(name, label, 0)] for name, label in COLUMNS.items()]
+    def level(row: dict[str, Any], name: str, colour: int) -> Curve:
+        value = row["figures"][name].value
+        return Curve(row["name"], (places[0], places[-1]), (value, value), COLOURS[colour])
+
+    groups = [[curve(name, "model", 0)] for name in COLUMNS]
+    for group, name in zip(groups, COLUMNS, strict=True):
+        group += [level(row, name, number) for number, row in enumerate(report["baselines"], 1)]
     titles = list(COLUMNS.values())
     for measure in ("face_shown", "leak"):
         # without their intervals, which would hide one another

@@ -6,7 +6,7 @@ where no style is left, is the noise's.
 """
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from blendgan_core.layers import average_pool
 from .data import ImageSet
 from .evaluation_pictures import AT_ONCE, Tick
 from .measures import frechet_distance, gaussian
+from .metric_weights import fetch
 from .perceptual import ALEXNET, DOWNLOAD, LINEAR_WEIGHTS, LPIPS, SIZE, load_lpips
 from .resampling import Estimate, estimate
 from .training_config import flag, require_files
@@ -65,6 +66,10 @@ class PaperTablesConfig:
     alexnet: str | None = None
     """torchvision's alexnet weights for --lpips: a file, or the word torchvision, which downloads
     them"""
+    download: bool = False
+    """fetch those weights of --inception, --lpips and --alexnet that are not given from their
+    official addresses, once, into the cache of torch.hub; needs --art or --natural for --inception.
+    Without it nothing is downloaded"""
     fid_pictures: int = 50_000
     """generated pictures of an FID; the paper does not say how many"""
     lpips_faces: int = 1000
@@ -74,18 +79,39 @@ class PaperTablesConfig:
 def check_paper_flags(config: PaperTablesConfig) -> None:
     """Raise BlendGANError for flags that lack another one, or name a file that is missing."""
     require_files(config, FILES)
+    known = {name for name in FILES if getattr(config, name)} | set(to_download(config))
     for given, missing in (("lpips", "alexnet"), ("alexnet", "lpips")):
-        if getattr(config, given) and not getattr(config, missing):
-            raise BlendGANError(f"{flag(given)} needs {flag(missing)}: {FILES[missing]}")
+        if given in known and missing not in known:
+            raise BlendGANError(
+                f"{flag(given)} needs {flag(missing)}: {FILES[missing]}; --download fetches it"
+            )
     if config.inception and not (config.art or config.natural):
         raise BlendGANError("--inception needs --art or --natural, pictures to compare with")
-    if config.natural and not config.inception:
-        raise BlendGANError(f"--natural needs --inception: {INCEPTION}")
-    if config.art and not (config.inception or config.lpips):
-        raise BlendGANError("--art needs --inception, or --lpips and --alexnet; give one of them")
+    if config.natural and "inception" not in known:
+        raise BlendGANError(f"--natural needs --inception: {INCEPTION}; --download fetches it")
+    if config.art and not known & {"inception", "lpips"}:
+        raise BlendGANError(
+            "--art needs --inception, or --lpips and --alexnet; give one of them, or --download"
+        )
     for name in ("fid_pictures", "lpips_faces"):
         if getattr(config, name) < 2:
             raise BlendGANError(f"{flag(name)} is {getattr(config, name)}, expected 2 or more")
+
+
+def to_download(config: PaperTablesConfig) -> list[str]:
+    """The flags whose weights --download is to fetch."""
+    if not config.download:
+        return []
+    wanted = [name for name in FILES if name != "inception" or config.art or config.natural]
+    return [name for name in wanted if not getattr(config, name)]
+
+
+def with_downloads(config: PaperTablesConfig) -> PaperTablesConfig:
+    """The same with the paths of what --download fetches; see `metric_weights.fetch`."""
+    fetched = {name: fetch(name) for name in to_download(config)}
+    if "alexnet" in fetched:  # a flag that also takes a word
+        fetched["alexnet"] = str(fetched["alexnet"])
+    return replace(config, **fetched)
 
 
 def paper_tables(config: PaperTablesConfig, model: BlendGAN, seed: int) -> dict[str, Any] | None:
