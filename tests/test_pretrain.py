@@ -133,6 +133,30 @@ def test_equal_pictures_have_no_loss_and_places_do_not_matter_to_grams(style_enc
     assert moved["pixels"] > other["pixels"] and moved["gram"] < other["gram"]
 
 
+def test_a_stroke_may_lie_anywhere_within_four_pixels(style_encoder):
+    """By hand: a line of height 1 on a ground of 0, moved by two pixels: full places see two wrong
+    rows of 32, averages of 4 x 4 none; other fine shares lie between."""
+    encoder = blendgan_core.load(style_encoder).style_encoder
+    line, moved = torch.zeros(2, 1, 3, 32, 32)
+    line[..., 8, :], moved[..., 10, :] = 1, 1
+    losses = [picture_losses(encoder, line, moved, fine) for fine in (1, 0.5, 0)]
+    assert [each["pixels"].item() for each in losses] == pytest.approx([2 / 32, 1 / 32, 0])
+    perceptual = losses[0]["perceptual"].item()
+    assert losses[1]["perceptual"].item() == pytest.approx(perceptual / 2)
+    assert losses[2]["perceptual"] == 0 and losses[2]["gram"] == losses[0]["gram"]
+
+
+def test_every_tap_has_an_equal_share_of_the_gram_distance(style_encoder):
+    encoder = blendgan_core.load(style_encoder).style_encoder
+    pictures = torch.rand(2, 2, 3, 32, 32)
+    ours, theirs = (encoder.features(x) for x in pictures)
+    a, b = (encoder.standardize(encoder.grams(taps)) for taps in (ours, theirs))
+    sizes = [tap.shape[1] * (tap.shape[1] + 1) // 2 for tap in ours]
+    by_hand = [part.mean() for part in (a - b).abs().split(sizes, dim=1)]
+    found = picture_losses(encoder, *pictures)["gram"]
+    torch.testing.assert_close(found, sum(by_hand) / 5)
+
+
 def test_latents_move_by_their_share_and_alike_in_all_layers():
     w_face = torch.randn(40, 1, 1000).expand(-1, 3, -1)
     moved = blur_latents(w_face, Draws(0, 0, range(20), "cpu"), 0.1) - w_face

@@ -148,8 +148,8 @@ def pretrain(config: PretrainConfig) -> Path | None:
         critic = make_critic(config, generator, carried).to(run.device)
         critic.compute_in_(half)
 
-    def losses_of(made: Tensor, wanted: Tensor) -> dict[str, Tensor]:
-        losses = picture_losses(style_encoder, made, wanted)
+    def losses_of(made: Tensor, wanted: Tensor, fine: float = 1) -> dict[str, Tensor]:
+        losses = picture_losses(style_encoder, made, wanted, fine)
         scales = {"pixels": 1, "perceptual": config.perceptual_weight, "gram": config.gram_weight}
         return {name: scales[name] * loss for name, loss in losses.items()}
 
@@ -179,8 +179,11 @@ def pretrain(config: PretrainConfig) -> Path | None:
         made = pictures.split(len(faces))
         losses = {
             f"{kind}_{name}": loss
-            for kind, pair in (("natural", (made[0], faces)), ("styled", (made[1], wanted)))
-            for name, loss in losses_of(*pair).items()
+            for kind, call in (
+                ("natural", (made[0], faces)),
+                ("styled", (made[1], wanted, config.fine_share)),
+            )
+            for name, loss in losses_of(*call).items()
         }
         if with_art:
             losses["art_gram"] = losses_of(made[2], looks[len(photos) :])["gram"]

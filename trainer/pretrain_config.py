@@ -41,6 +41,10 @@ class PretrainConfig(TrainingConfig):
     """weight of the distance of VGG features, beside 1 for the error of the pixels"""
     gram_weight: float = 0.05
     """weight of the distance of Gram matrices"""
+    fine_share: float = 1.0
+    """0..1, how much every pixel's place counts in a styled picture. Where strokes and dots lie is
+    chance, and the picture of the smallest error has none; below 1, averages of 4 x 4 pixels are
+    compared as well, and texture is left to the Gram matrices"""
     critic_weight: float = 0.0
     """weight of deceiving a discriminator, which sees to strokes and textures; 0 has none"""
     critic_lr: float = 0.002
