@@ -190,6 +190,16 @@ def test_starting_from_a_whole_model_keeps_its_style_branch(faces, chain, tmp_pa
         torch.testing.assert_close(after[key], before[key], rtol=1e-4, atol=1e-4)
 
 
+def test_alpha_can_be_fixed_at_any_start(faces, chain, tmp_path):
+    """To the last bit, while the rest learns; also where --init brings an alpha."""
+    config = gan_config(faces, tmp_path, chain["style_encoder"])
+    fixed = replace(config, init=chain["gan"], steps=2, alpha_init=0.75, alpha_lr=0)
+    before, after = load_file(chain["gan"]), load_file(train_gan(fixed))
+    assert (after["generator.blending.alpha"] == 0.75).all()
+    key = "generator.synthesis.to_rgbs.0.bias"
+    assert not torch.equal(after[key], before[key])
+
+
 def test_psp_goes_on_from_an_encoder(faces, chain, tmp_path):
     """With a rate of nearly 0 the encoder is still that of --init; a file without is refused."""
     config = replace(psp_config(faces, tmp_path / "on", chain["gan"]), init=chain["psp"], steps=1)
@@ -240,7 +250,7 @@ def test_finetune_writes_a_checkpoint_for_the_loader(faces, chain, tmp_path, mon
         ({"init": Path("nowhere.pt")}, "--init nowhere.pt is no file that exists"),
         ({"style_encoder": Path("gone.pt")}, "--style-encoder gone.pt is no file that exists"),
         ({"accumulate": 3}, "--batch is 2, all processes together, and does not divide among"),
-        ({"steps": 0}, "--steps is 0"),
+        ({"steps": -1}, "--steps is -1"),
         ({"r1_every": 0}, "--r1-every is 0"),
         ({"natural": ()}, "no folder of pictures was given"),
         ({"negatives": ()}, "--negatives is empty"),

@@ -43,7 +43,7 @@ def dry_run(
         count = sum(p.numel() for p in network.parameters())
         state = "trained" if any(id(p) in trained for p in network.parameters()) else "not trained"
         print(f"  {name:<22} {count:>19,}  {state}")
-    seconds = _time_steps(step, device, int(flags["steps"]))
+    seconds = _time_steps(step, device, max(1, int(flags["steps"])))
     print("\nmemory")
     for name, size in _memory(networks, optimizers, device).items():
         print(f"  {name:<34} {size / 2**20:>9,.1f} MiB")

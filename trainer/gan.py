@@ -25,10 +25,12 @@ from .data import Feed, ImageSet, random_flip
 from .draws import FIXED_SEED
 from .progress import measure_progress
 from .run import Run
+from .style_mapping_fit import adapt_style_mapping_
 from .training_config import flag, require_files
 
 GRID_ROWS = 8
 STORED_CODES = 1024
+FRESH_ALPHA = 0.3  # of a generator that does not know styles yet
 FILES = {
     "init": "a checkpoint with a generator to start from",
     "style_encoder": "a checkpoint of trainer.style_encoder",
@@ -64,9 +66,10 @@ class GanConfig(AdversarialConfig):
     checkpoint's"""
     channel_max: int = 512
     """see channel_base"""
-    alpha_init: float = 0.3
-    """the style's share in every layer at the start. The official code starts at 0, where the style
-    mapping gets no gradient"""
+    alpha_init: float | None = None
+    """the style's share in every layer at the start: if not given that of an --init that knows
+    styles, else 0.3. The official code starts at 0, where the style mapping gets no gradient. With
+    --alpha-lr 0 it stays as it is"""
     metric_pictures: int = 64
     """pictures from which the metrics in the log are measured beside each grid; 0 leaves them out.
     They need no downloaded weights, and so compare with nothing but themselves"""
@@ -93,6 +96,8 @@ def train_gan(config: GanConfig) -> Path | None:
     faces_of = Feed(natural, "natural", config.batch, config.seed, run.samples)
     art_of = Feed(art, "art", config.batch, config.seed, run.samples) if art else None
     device = run.device
+    if config.init and encoder and not config.resume:
+        keep_styles_(generator.to(device), encoder.to(device), art, config.init)
     game = Adversaries(config, generator, encoder, device)
     if config.init:
         load_discriminators_(game, config.init)
@@ -145,7 +150,7 @@ def make_generator(config: GanConfig) -> Generator:
             channel_base=config.channel_base,
             channel_max=config.channel_max,
         )
-        return Generator(sizes, alpha=config.alpha_init)
+        return Generator(sizes, FRESH_ALPHA if config.alpha_init is None else config.alpha_init)
     model = blendgan_core.load(config.init)
     if model.generator is None:
         raise CheckpointError(
@@ -159,10 +164,13 @@ def make_generator(config: GanConfig) -> Generator:
                 "leave the flag out"
             )
     generator = model.generator.requires_grad_(True).train()
+    alpha = config.alpha_init
     if model.style_encoder is None:  # it knows natural faces only
         sizes = generator.config
         generator.style_mapping = MappingNetwork(sizes.z_dim, sizes.w_dim, sizes.mapping_layers)
-        torch.nn.init.constant_(generator.blending.alpha, config.alpha_init)
+        alpha = FRESH_ALPHA if alpha is None else alpha
+    if alpha is not None:
+        torch.nn.init.constant_(generator.blending.alpha, alpha)
     return generator
 
 
@@ -192,6 +200,18 @@ def load_style_encoder(path: Path, sizes: GeneratorConfig) -> StyleEncoder:
     return encoder
 
 
+def keep_styles_(generator: Generator, encoder: StyleEncoder, art: ImageSet, init: Path) -> None:
+    """Where --init knows styles by the codes of another encoder, let it know them by those of this
+    one."""
+    old = blendgan_core.load(init, encoder.predictor[0].weight.device).style_encoder
+    missed = adapt_style_mapping_(generator, old, encoder, art) if old else None
+    if missed is not None:
+        print(
+            f"{init.name} has another style encoder: its style mapping was fitted to the codes of "
+            f"the new one, and misses {missed:.0%} of the latents' variance"
+        )
+
+
 def load_discriminators_(game: Adversaries, path: Path) -> None:
     """Fill those discriminators, and the queue, that the checkpoint has; name what it lacks."""
     extras = read(path).extras
@@ -212,7 +232,7 @@ def save_final(game: Adversaries, path: Path, provenance: dict, art: ImageSet | 
     """Write the averaged generator, the style encoder, and what a fine-tune goes on from."""
     average = game.average.cpu()
     average.measure_w_mean_()
-    if art is not None:
+    if art is not None and len(game.queue):  # no code was seen in 0 steps
         average.measure_styles_(game.queue.codes[: len(game.queue)].cpu())
     encoder = game.style_encoder.cpu() if game.style_encoder else None
     model = BlendGAN.assemble(average, encoder)

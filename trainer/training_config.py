@@ -7,7 +7,7 @@ from blendgan_core.errors import BlendGANError, CheckpointError
 from blendgan_core.hub import is_address
 
 POSITIVE = (
-    *("steps", "batch", "save_every", "lr", "r1_every", "path_length_every", "ema_images"),
+    *("batch", "save_every", "lr", "r1_every", "path_length_every", "ema_images"),
     *("queue_size", "temperature", "resolution", "image_size"),
     *("accumulate", "half_resolutions", "ada_images"),
 )
@@ -22,7 +22,7 @@ class TrainingConfig:
     out: Path
     """the run folder: config, log, plots, sample grids, resumable state, final.safetensors"""
     steps: int
-    """optimiser steps"""
+    """optimiser steps; 0 writes what the training would start from"""
     batch: int
     """pictures a step, of all processes together"""
     seed: int = 0
@@ -46,8 +46,10 @@ def check_values(config: TrainingConfig) -> None:
     for name in POSITIVE:
         if flags.get(name, 1) <= 0:
             raise BlendGANError(f"{flag(name)} is {flags[name]}, expected more than 0")
+    if config.steps < 0:
+        raise BlendGANError(f"--steps is {config.steps}, expected 0 or more")
     for name in SHARES:
-        if not 0 <= flags.get(name, 0) <= 1:
+        if not 0 <= (flags.get(name) or 0) <= 1:
             raise BlendGANError(f"{flag(name)} is {flags[name]}, expected 0..1")
     if config.resume and config.dry_run:
         raise BlendGANError(
