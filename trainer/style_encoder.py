@@ -5,8 +5,9 @@ SimCLR: two affine views of a picture have the same style, those of other pictur
 stays frozen; the predictor and a projection head, thrown away at the end, are trained.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,7 @@ from .augment import random_affine
 from .cli import run_cli
 from .data import Feed, ImageSet
 from .embedding_figure import draw_embedding
+from .gram_codes import project_grams_
 from .losses import nt_xent_loss
 from .run import Run
 from .training_config import TrainingConfig, require_files
@@ -64,6 +66,10 @@ class StyleEncoderTrainingConfig(TrainingConfig):
     """size of a style code (paper)"""
     projection_layers: int = 2
     """layers of the projection head (paper; the released code has 4)"""
+    codes: Literal["learned", "gram"] = "learned"
+    """what a style code is. learned: what the predictor makes of the Gram values. gram: their first
+    principal components as they are, for the ablation of the paper's figure 11; nothing is learnt,
+    so --steps does not count"""
 
 
 def train_style_encoder(config: StyleEncoderTrainingConfig) -> Path | None:
@@ -78,12 +84,16 @@ def train_style_encoder(config: StyleEncoderTrainingConfig) -> Path | None:
             f"{StyleEncoderTrainingConfig.vgg_width}; leave it out, or give --vgg random"
         )
     require_files(config, {"vgg": "torchvision's weights of a VGG-19, or random or torchvision"})
+    if config.codes == "gram":
+        config = replace(config, steps=0)
     run = Run(config)
     device = run.device
     run.seed_weights()
     art = ImageSet(config.art, config.image_size, at_least=2)
     pictures_of = Feed(art, "art", config.batch, config.seed, run.samples)
     encoder = make_encoder(config, art).to(device, memory_format=torch.channels_last)
+    if config.codes == "gram":
+        project_grams_(encoder, art)
     head = projection_head(config.z_dim, config.projection_layers).to(device)
     trained = [*encoder.predictor.parameters(), *head.parameters()]
     optimizer = torch.optim.Adam(trained, lr=config.lr, betas=(0.0, 0.99))
@@ -115,6 +125,7 @@ def train_style_encoder(config: StyleEncoderTrainingConfig) -> Path | None:
             "kind": "style encoder",
             "art": f"{len(art)} pictures in {len(art.styles)} styles",
             "vgg": config.vgg,
+            "codes": config.codes,
             "steps": run.step,
             "seed": config.seed,
             "retrieval": round(correct, 4),
@@ -142,6 +153,7 @@ def make_encoder(config: StyleEncoderTrainingConfig, art: ImageSet) -> StyleEnco
         vgg_width=config.vgg_width,
         standardize=config.vgg == "random",
         hidden_dim=config.hidden_dim,
+        predictor_layers=1 if config.codes == "gram" else StyleEncoderConfig.predictor_layers,
         z_dim=config.z_dim,
     )
     encoder = StyleEncoder(sizes)
