@@ -20,11 +20,12 @@ from .face_networks import BLOCK, CROP, STRIDE, FaceFinder, PointRefiner
 WEIGHTS = Path(__file__).parent / "weights" / "face_points.safetensors"
 FORMAT = "blendgan-face-points"
 LOOK_AT = (320, 640)  # longer side in pixels; the second only if the first shows no face
+REFINE_AT = 1024  # longer side in pixels, at most, from which the refiner's crops are taken
 SMALLEST = 40  # longer side in pixels of the smallest version looked at
 OCTAVE = 2  # versions to each halving
 BORDER = 16  # pixels added around each version, for faces cut by the border
 SEEN = 0.25  # probability from which on the finder's word is looked into
-CERTAIN = 0.5  # probability from which on the refiner's word is taken
+CERTAIN = 0.6  # probability, by both networks' words, from which on it is a face
 MOST = 24  # places looked into
 ROUNDS = 3  # times that points are refined
 EYES = 20.0  # pixels between the eyes in the refiner's crop
@@ -44,31 +45,29 @@ class FacePoints:
     def __call__(self, image: Tensor) -> list[np.ndarray]:
         """image: [3, H, W] in [-1, 1] -> its faces, the surest first, each [5, 2], the pixels of
         alignment.py: left eye, right eye, nose, left and right corner of the mouth."""
-        picture = (image.detach().float().cpu()[None] + 1) / 2
+        picture = _at_most((image.detach().float().cpu()[None] + 1) / 2, REFINE_AT)
+        ratio = torch.tensor(image.shape[:0:-1]) / torch.tensor(picture.shape[:1:-1])
         for longest in LOOK_AT:
-            points = self._find(picture, longest)  # [K, 5, 2]
-            points, certainty = self._refine(picture, points)
-            faces = _each_once(points, certainty)
+            points, score = self._find(_at_most(picture, longest))  # [K, 5, 2] in 0..1, [K]
+            points, is_face = self._refine(picture, points * torch.tensor(picture.shape[:1:-1]))
+            faces = _each_once(points * ratio, score * is_face)
             if faces or longest >= max(picture.shape[-2:]):
                 return faces
         return []
 
-    def _find(self, picture: Tensor, longest: int) -> Tensor:
-        """picture: [1, 3, H, W] -> what may be faces [K, 5, 2], the likeliest first."""
+    def _find(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+        """picture: [1, 3, H, W] -> what may be faces [K, 5, 2], in units of its width and height,
+        the likeliest first, and probabilities [K]."""
         points, scores = [], []
-        side = max(picture.shape[-2:])
-        start = min(longest, side)
-        count = int(OCTAVE * np.log2(max(start / SMALLEST, 1))) + 1
-        for level in range(count):
-            scale = start / side * 2 ** (-level / OCTAVE)
-            size = [max(round(length * scale), 1) for length in picture.shape[-2:]]
-            small = F.interpolate(picture, size, mode="bilinear", antialias=True)
+        longest = max(picture.shape[-2:])
+        for level in range(int(OCTAVE * np.log2(max(longest / SMALLEST, 1))) + 1):
+            small = _at_most(picture, round(longest * 2 ** (-level / OCTAVE)))
             found, score = self._find_at(small)
-            ratio = torch.tensor([picture.shape[3] / size[1], picture.shape[2] / size[0]])
-            points.append(found * ratio)
+            points.append(found / torch.tensor(small.shape[:1:-1]))
             scores.append(score)
-        scores = torch.cat(scores)
-        return torch.cat(points)[scores.argsort(descending=True)[:MOST]]
+        score = torch.cat(scores)
+        first = score.argsort(descending=True)[:MOST]
+        return torch.cat(points)[first], score[first]
 
     def _find_at(self, picture: Tensor) -> tuple[Tensor, Tensor]:
         """picture: [1, 3, h, w] -> points [K, 5, 2] where the map peaks, and probabilities [K]."""
@@ -145,6 +144,15 @@ def similarity(points: Tensor) -> tuple[Tensor, Tensor]:
     return turn, middle[:, 0] - turn * here.mean()
 
 
+def _at_most(picture: Tensor, longest: int) -> Tensor:
+    """picture: [1, 3, H, W] -> the same, averaged down if its longer side is longer than that."""
+    scale = longest / max(picture.shape[-2:])
+    if scale >= 1:
+        return picture
+    size = [max(round(side * scale), 1) for side in picture.shape[-2:]]
+    return F.interpolate(picture, size, mode="bilinear", antialias=True)
+
+
 def _crops(picture: Tensor, turn: Tensor, move: Tensor) -> Tensor:
     """picture: [1, 3, H, W] -> [K, 3, 64, 64], each pixel the mean of some samples."""
     axis = (torch.arange(CROP * SUPERSAMPLING) + 0.5) / SUPERSAMPLING
@@ -171,8 +179,12 @@ def _each_once(points: Tensor, certainty: Tensor) -> list[np.ndarray]:
             face = five_points(face)
         except ImageError:
             continue
-        apart = [np.hypot(*(face.mean(axis=0) - other.mean(axis=0))) for other in faces]
-        sizes = [np.hypot(*(other[1] - other[0])) for other in faces]
-        if all(away > size for away, size in zip(apart, sizes, strict=True)):
+        if all(_is_apart(face, other) for other in faces):
             faces.append(face)
     return faces
+
+
+def _is_apart(face: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two faces [5, 2] are two people's: neither lies on the head of the other."""
+    away = np.hypot(*(face.mean(axis=0) - other.mean(axis=0)))
+    return bool(away > 1.6 * max(np.hypot(*(points[1] - points[0])) for points in (face, other)))

@@ -29,6 +29,7 @@ from .run import Run, step_seed
 from .training_config import TrainingConfig
 
 HELD_OUT = 60  # people behind the metrics in the log
+ROWS, COLUMNS = 6, 10  # of the sample grid
 WARM_UP = 50  # steps in which the learning rate rises
 SPREAD = 0.22  # deviation of the finder's target, in distances of the eyes
 NEAR = 0.45  # so near to its middle the finder also tells a face's points
@@ -97,9 +98,10 @@ def train_five_points(config: FivePointsConfig) -> Path | None:
     def step() -> dict[str, Tensor]:
         for group in optimizer.param_groups:
             group["lr"] = config.lr * min(1, (run.step + 1) / WARM_UP)
+        anywhere, centred = draw(True), draw(False)
         with torch.autocast(device.type, half, enabled=half != torch.float32):
-            losses = finder_losses(networks["finder"], draw(True))
-            losses |= refiner_losses(networks["refiner"], draw(False))
+            losses = finder_losses(networks["finder"], anywhere)
+            losses |= refiner_losses(networks["refiner"], centred)
         optimizer.zero_grad(set_to_none=True)
         sum(losses.values()).backward()
         processes.average_gradients_(networks.parameters())
@@ -185,14 +187,14 @@ def predict(refiner: PointRefiner, images: Tensor) -> Tensor:
 
 def sample(refiner: PointRefiner, samples: Samples, path: Path) -> None:
     """A grid of held-out samples, with what the refiner finds in red."""
-    images = samples.images[:60] * 2 - 1
+    shown = samples.images[: min(len(samples.images) // ROWS, COLUMNS) * ROWS]
     axis = torch.arange(CROP) + 0.5
-    found = predict(refiner, samples.images[:60])  # [60, 5, 2]
-    across = (axis - found[..., :1]).abs() < 1  # [60, 5, 64]
+    found = predict(refiner, shown)  # [N, 5, 2]
+    across = (axis - found[..., :1]).abs() < 1  # [N, 5, 64]
     down = (axis - found[..., 1:]).abs() < 1
-    marked = (down[..., None] & across[:, :, None]).any(dim=1)[:, None]  # [60, 1, 64, 64]
+    marked = (down[..., None] & across[:, :, None]).any(dim=1)[:, None]  # [N, 1, 64, 64]
     red = torch.tensor([1.0, -1.0, -1.0])[:, None, None]
-    write_sheet(path, list(torch.where(marked, red, images).split(6)))
+    write_sheet(path, list(torch.where(marked, red, shown * 2 - 1).split(ROWS)))
 
 
 if __name__ == "__main__":

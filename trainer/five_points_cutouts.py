@@ -5,17 +5,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save
 
 from .five_points_samples import Cutouts
 from .portrait_attributes import PortraitAttributes, draw_attributes
-from .portrait_landmarks import landmarks
+from .portrait_landmarks import face_landmarks, picture_points
 from .portraits import paint_portrait
 from .run_state import write_file
 from .styles import STYLES
 from .texture import Picture
 
 SIDE = 128
+NOSE_BALL = 0.04  # half heads from the painted nose's lower edge up to the middle of its ball
 STYLED = 6  # of so many portraits one is there in a style, too
 
 
@@ -42,9 +44,19 @@ def make_cutouts(count: int, seed: int) -> Cutouts:
             style = list(STYLES)[index // STYLED % len(STYLES)]
             versions.append(_restyle(natural, style, rng))
         pictures += [np.rint(255 * version).astype(np.uint8) for version in versions]
-        points += [landmarks(attributes)] * len(versions)
+        points += [marked_points(attributes)] * len(versions)
     stacked = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
     return Cutouts(stacked, torch.from_numpy(np.stack(points)).float())
+
+
+def marked_points(attributes: PortraitAttributes) -> NDArray[np.float64]:
+    """The five points where people mark them: [5, 2] in units of the side.
+
+    `landmarks` has the tip of the nose just above the nostrils; people mark the middle of its ball.
+    """
+    points = face_landmarks(attributes)
+    points[2, 1] -= NOSE_BALL
+    return picture_points(attributes, points)
 
 
 def cut_out(attributes: PortraitAttributes, side: int) -> Picture:

@@ -19,6 +19,8 @@ from blendgan_core.face_points import EYES, similarity
 from .five_points_photo import degrade, recolour, smooth_field
 
 CELLS = 5  # of the field that warps a portrait
+# Painted faces are longer than real ones: from eyes to mouth 1.19 times as far as from eye to eye
+LONG = 0.11
 WARP_AT = 32  # side at which it is kept
 
 
@@ -112,12 +114,15 @@ def _near_the_middle(draw: _Draw) -> Placement:
     centre = torch.complex(draw.normal(4), draw.normal(4)) + complex(CROP / 2, CROP / 2)
     eyes = EYES * draw.normal(0.16).exp()
     angle = draw.normal(0.22).clamp(-0.6, 0.6)
-    # Some that the finder should not have sent: far too large, too small, or beside the middle
-    wrong, kind = draw.chance(0.08), draw.uniform(0, 1)
-    eyes = torch.where(wrong & (kind < 0.3), eyes * draw.uniform(2, 3.5), eyes)
-    eyes = torch.where(wrong & (kind > 0.7), eyes * draw.uniform(0.25, 0.5), eyes)
-    beside = wrong & (kind >= 0.3) & (kind <= 0.7)
+    # Some that the finder should not have sent: a piece of a head, a far smaller one, one beside
+    wrong, kind = draw.chance(0.12), draw.uniform(0, 1)
+    piece, beside, small = (
+        wrong & (kind > low) & (kind <= low + 1 / 3) for low in (0, 1 / 3, 2 / 3)
+    )
+    eyes = torch.where(piece, eyes * draw.uniform(2, 5), eyes)
+    centre = torch.where(piece, centre + draw.turned(eyes * draw.uniform(0, 1.3)), centre)
     centre = torch.where(beside, centre + draw.turned(draw.uniform(22, 40)), centre)
+    eyes = torch.where(small, eyes * draw.uniform(0.25, 0.5), eyes)
     return Placement(centre, eyes, angle, ~wrong)
 
 
@@ -157,7 +162,7 @@ class _Warp:
     def __init__(self, centre: Tensor, side: int, draw: _Draw):
         self.centre = centre[:, None, None]  # [N, 1, 1, 2]
         self.side = side
-        stretch = torch.stack([draw.normal(0.08), draw.normal(0.08)], dim=-1)
+        stretch = torch.stack([draw.normal(0.08), LONG + draw.normal(0.11)], dim=-1)
         self.stretch = stretch[:, None, None]
         self.shear = draw.normal(0.05)[:, None, None]
         reach = draw.uniform(0, 0.024)[:, None, None, None] * side

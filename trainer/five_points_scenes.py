@@ -18,7 +18,7 @@ from .texture import Picture, fractal_noise
 
 SIDE = 160
 PHOTOS = 0.4  # share of the scenes that are parts of photos, where there are any
-CLUTTER = 0.75  # share of the others that hold shapes, not only clouds of colour
+CLUTTER = 0.7  # share of the others that hold shapes, not only clouds of colour or noise
 
 
 def make_scenes(count: int, photos: Path | None, seed: int) -> Tensor:
@@ -37,7 +37,7 @@ def make_scenes(count: int, photos: Path | None, seed: int) -> Tensor:
         elif rng.random() < CLUTTER:
             scene = clutter(rng)
         else:
-            scene = _clouds(rng)
+            scene = _clouds(rng) if rng.random() < 0.5 else _noise(rng)
         scenes.append(np.clip(scene, 0, 255).astype(np.uint8))
     return torch.from_numpy(np.stack(scenes)).permute(0, 3, 1, 2).contiguous()
 
@@ -78,6 +78,15 @@ def _clouds(rng: np.random.Generator) -> Picture:
     mix = np.clip(0.5 + 0.35 * mix, 0, 1)[..., None]
     more = 0.4 * np.clip(0.5 + 0.35 * more, 0, 1)[..., None]
     return (first * (1 - mix) + second * mix) * (1 - more) + third * more
+
+
+def _noise(rng: np.random.Generator) -> Picture:
+    """[160, 160, 3] in 0..255: grain of any size and strength, grey or coloured."""
+    cell = int(rng.choice([1, 1, 2, 4, 8]))
+    shape = (SIDE // cell, SIDE // cell, int(rng.choice([1, 3])))
+    grain = rng.normal(rng.uniform(60, 190), rng.uniform(10, 90), shape).astype(np.float32)
+    grain = grain.repeat(cell, axis=0).repeat(cell, axis=1)
+    return np.broadcast_to(grain, (SIDE, SIDE, 3))
 
 
 def _part_of(photo: Image.Image, rng: np.random.Generator) -> Picture:
