@@ -1,7 +1,7 @@
 """Find the faces of a whole photo and five points on each, with two small networks of our own.
 
-The finder looks at the photo at many sizes, half an octave apart; what it finds is turned upright,
-cut out, and given to the refiner a few times, each time from where the last one said.
+The finder looks at the photo at many sizes, a third of an octave apart; what it finds is turned
+upright, cut out, and given to the refiner a few times, each time from where the last one said.
 """
 
 from functools import cache
@@ -22,11 +22,12 @@ FORMAT = "blendgan-face-points"
 LOOK_AT = (320, 640)  # longer side in pixels; the second only if the first shows no face
 REFINE_AT = 1024  # longer side in pixels, at most, from which the refiner's crops are taken
 SMALLEST = 40  # longer side in pixels of the smallest version looked at
-OCTAVE = 2  # versions to each halving
+OCTAVE = 3  # versions to each halving
 BORDER = 16  # pixels added around each version, for faces cut by the border
 SEEN = 0.25  # probability from which on the finder's word is looked into
-CERTAIN = 0.6  # probability, by both networks' words, from which on it is a face
-MOST = 24  # places looked into
+DOUBT = 0.12  # up to which it is a face
+SAME = 0.3  # distance of their middles, over the eyes', up to which two findings are one face
+MOST = 64  # places looked into
 ROUNDS = 3  # times that points are refined
 EYES = 20.0  # pixels between the eyes in the refiner's crop
 SUPERSAMPLING = 3
@@ -168,15 +169,24 @@ def _crops(picture: Tensor, turn: Tensor, move: Tensor) -> Tensor:
     return torch.cat(crops)
 
 
-def _each_once(points: Tensor, certainty: Tensor) -> list[np.ndarray]:
-    """What is surely a face, the surest first, and no face twice; pixels as in alignment.py."""
+def _each_once(points: Tensor, score: Tensor) -> list[np.ndarray]:
+    """points: [K, 5, 2], score: [K] -> what is surely a face, the surest first, and no face twice;
+    pixels as in alignment.py.
+
+    A face is found in versions of several sizes, what only looks like one seldom is: their scores
+    count as independent witnesses.
+    """
+    eyes = (points[:, 1] - points[:, 0]).norm(dim=1)
+    middles = points.mean(dim=1)
+    away = (middles[:, None] - middles).norm(dim=2)
+    same = (away < SAME * eyes) & (away < SAME * eyes[:, None])  # [K, K]
+    doubt = torch.where(same, 1 - score, 1.0).prod(dim=1)
     faces: list[np.ndarray] = []
-    for number in certainty.argsort(descending=True).tolist():
-        if certainty[number] < CERTAIN:
-            break
-        face = points[number].double().numpy() - 0.5
+    for number in (doubt - score * 1e-3).argsort().tolist():
+        if doubt[number] > DOUBT:
+            continue
         try:
-            face = five_points(face)
+            face = five_points(points[number].double().numpy() - 0.5)
         except ImageError:
             continue
         if all(_is_apart(face, other) for other in faces):

@@ -53,7 +53,7 @@ def test_faces_are_found_with_nothing_connected(align, nodes):
     schema = nodes["FaceAlign"].GET_NODE_INFO_V1()["input"]["required"]
     assert schema["find"][1]["default"] == "faces"
     faces, transform, _ = align(image, find="faces")
-    assert len(faces) == 5 and transform.frames == (0,) * 5
+    assert len(faces) == 4 and transform.frames == (0,) * 4  # of five
     by_box = align(image, find="bboxes", bboxes=BOX)[1].quads
     np.testing.assert_array_equal(align(image, find="faces", bboxes=BOX)[1].quads, by_box)
 
