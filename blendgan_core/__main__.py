@@ -60,8 +60,9 @@ def _add_stylize(commands) -> None:
     command = commands.add_parser(
         "stylize",
         help="portraits in the style of pictures",
-        description="Paint every --face in the style of every --style. Faces are taken as aligned: "
-        "a square picture as it is, another one by its centre square, and it says so.",
+        description="Paint every --face in the style of every --style. The largest face of a photo "
+        "is found and turned upright; a square crop with the face in its usual place is taken as "
+        "it is, and a picture without a face that is found by its centre square. It says which.",
         epilog="In a folder or list, a picture that cannot be read is named and skipped, the "
         "others go on, and the exit code is 2 in the end; it is 0 only if everything was made.",
     )
@@ -72,6 +73,12 @@ def _add_stylize(commands) -> None:
         type=Path,
         metavar="PATH",
         help="photos of faces, or folders of them",
+    )
+    command.add_argument(
+        "--align",
+        choices=("auto", "off"),
+        default="auto",
+        help="off: look for no face, take the centre square of each photo (default: %(default)s)",
     )
     command.add_argument(
         "--style",

@@ -16,6 +16,7 @@ from .errors import BlendGANError, ImageError
 from .hub import local_path
 from .images import center_square, check_output, list_images, read_image
 from .layers import average_pool
+from .photo_faces import PhotoFace, take_face
 from .sheets import write_sheet
 
 
@@ -32,7 +33,8 @@ def stylize(options: Namespace) -> int:
     options.checkpoint = local_path(options.checkpoint)
     require_parts(PARTS, found_parts(options.checkpoint), options.checkpoint)
     model = load_model(options, "generator")
-    z_styles, w_faces = encode_styles(options, styles), encode_faces(options, faces)
+    z_styles = encode_styles(options, styles)
+    w_faces, squares = encode_faces(options, faces)
     jobs = list(product(w_faces, z_styles))
     results = {}
     for start in range(0, len(jobs), options.batch):
@@ -45,26 +47,28 @@ def stylize(options: Namespace) -> int:
             if options.sheet:
                 results[job] = image.cpu()
     if options.sheet:
-        write_overview(options.sheet, results)
+        write_overview(options.sheet, results, squares)
     return 0 if len(jobs) == len(paths) else 2
 
 
-def write_overview(path: Path, results: dict[tuple[Path, Path], Tensor]) -> None:
+def write_overview(
+    path: Path, results: dict[tuple[Path, Path], Tensor], squares: dict[Path, Tensor]
+) -> None:
     """One sheet: the styles in its first row, the faces in its first column, the results between.
 
-    results: (face, style) -> picture [3, R, R].
+    results: (face, style) -> picture [3, R, R]; squares: face -> what was taken of it [3, S, S].
     """
     faces, styles = ({job[side]: None for job in results} for side in (0, 1))
-    columns: list[list[Tensor | None]] = [[None, *(read_square(face) for face in faces)]]
+    columns: list[list[Tensor | None]] = [[None, *(squares[face] for face in faces)]]
     for style in styles:
-        columns.append([read_square(style), *(results[face, style] for face in faces)])
+        columns.append([small_square(read_image(style)), *(results[face, style] for face in faces)])
     write_sheet(path, columns)
     print(f"wrote {path}", flush=True)
 
 
-def read_square(path: Path) -> Tensor:
-    """The centre square of a picture file, at most 512 pixels a side: [3, S, S]."""
-    square = center_square(read_image(path))[0]
+def small_square(image: Tensor) -> Tensor:
+    """The centre square of a picture [3, H, W], at most 512 pixels a side: [3, S, S]."""
+    square = center_square(image)[0]
     return average_pool(square[None], min(square.shape[-1], 512))[0]
 
 
@@ -103,10 +107,21 @@ def encode_styles(options: Namespace, paths: list[Path]) -> dict[Path, Tensor]:
     return encode_each(paths, lambda path, image: model.encode_style(image))
 
 
-def encode_faces(options: Namespace, paths: list[Path]) -> dict[Path, Tensor]:
-    """w_face [1, L, W] of every photo; the encoder is let go again."""
+def encode_faces(
+    options: Namespace, paths: list[Path]
+) -> tuple[dict[Path, Tensor], dict[Path, Tensor]]:
+    """w_face [1, L, W] of every photo, and what was taken of it [3, S, S]; the encoder is let go
+    again."""
     model = load_model(options, "psp_encoder")
-    return encode_each(paths, lambda path, image: model.invert(square_face(path, image)))
+    squares = {}
+
+    def encode(path: Path, image: Tensor) -> Tensor:
+        face = take_face(image[0], options.align == "auto")
+        note_what_was_taken(path, image, face)
+        squares[path] = small_square(face.image)
+        return model.invert(face.image[None])
+
+    return encode_each(paths, encode), squares
 
 
 def encode_each(paths: list[Path], encode: Callable[[Path, Tensor], Tensor]) -> dict[Path, Tensor]:
@@ -132,11 +147,9 @@ def encode_each(paths: list[Path], encode: Callable[[Path, Tensor], Tensor]) -> 
     return codes
 
 
-def square_face(path: Path, face: Tensor) -> Tensor:
-    """face: [1, 3, H, W] -> its centre square, and a note if that cuts something off."""
-    square, was_cropped = center_square(face)
-    if was_cropped:
-        height, width = face.shape[-2:]
-        side = square.shape[-1]
-        print(f"note: {path} is {width} x {height}; took its centre square, {side} x {side}")
-    return square
+def note_what_was_taken(path: Path, image: Tensor, face: PhotoFace) -> None:
+    """image: [1, 3, H, W]. One line, unless all of it was."""
+    height, width = image.shape[-2:]
+    taken = {"aligned": "took the largest face,", "centre square": "took its centre square,"}
+    if face.how in taken:
+        print(f"note: {path} is {width} x {height}; {taken[face.how]} {face.side} x {face.side}")

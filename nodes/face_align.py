@@ -18,7 +18,7 @@ from .types import BoxesSocket, LandmarksSocket, Transform, TransformSocket
 
 logger = logging.getLogger(__name__)
 
-FIND = ("auto", "landmarks", "bboxes", "mask", "manual box", "whole picture")
+FIND = ("auto", "landmarks", "bboxes", "mask", "manual box", "whole picture", "faces")
 MISSING = ("error if none", "error if any", "pass through")
 MAX_SIDE = 16384
 SUPERSAMPLED = 16  # samples that one pixel of a crop takes
@@ -41,9 +41,10 @@ class FaceAlign(io.ComfyNode):
                 io.Combo.Input(
                     "find",
                     options=list(FIND),
-                    default="auto",
-                    tooltip="How faces are found. auto: by the first of face_landmarks, bboxes and "
-                    "mask that is connected; if none is, the whole picture is a face.",
+                    default="faces",
+                    tooltip="How faces are found. faces, auto: by the first of face_landmarks, "
+                    "bboxes and mask that is connected. If none is, faces looks for them itself, "
+                    "by networks of its own; auto takes the whole picture as a face.",
                 ),
                 io.Combo.Input(
                     "face",
@@ -151,6 +152,8 @@ class FaceAlign(io.ComfyNode):
             pictures.from_mask(mask, margin)
         elif find == "manual box":
             pictures.everywhere(box_quad(x, y, width, height, margin))
+        elif find == "faces":
+            pictures.from_pictures(image)
         else:
             pictures.everywhere(whole_quad(pictures.width, pictures.height))
         chosen = choose(pictures.quads, face, index, smoothing)
@@ -182,10 +185,9 @@ def _box_inputs() -> list[io.Int.Input]:
 
 def _source(find: str, connected: dict) -> str:
     """What `find` means with these sockets connected; BlendGANError if that one is not."""
-    if find == "auto":
-        return next(
-            (name for name, value in connected.items() if value is not None), "whole picture"
-        )
+    if find in ("auto", "faces"):
+        otherwise = "whole picture" if find == "auto" else find
+        return next((name for name, value in connected.items() if value is not None), otherwise)
     if find in connected and connected[find] is None:
         socket = "face_landmarks" if find == "landmarks" else find
         raise BlendGANError(

@@ -14,7 +14,9 @@ from torch import Tensor
 from ..blendgan_core import BlendGANError, ImageError
 from ..blendgan_core.alignment import ffhq_quad, share_outside
 from ..blendgan_core.errors import short
+from ..blendgan_core.face_points import load_face_points
 from ..blendgan_core.quads import box_quad, mask_box, scaled
+from .images import from_image
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +89,15 @@ class Pictures:
         self._fill(
             "the mask",
             [[lambda b=box: box_quad(*b, margin)] if box else [] for box in frames],
+        )
+
+    def from_pictures(self, image: Tensor) -> None:
+        """image: IMAGE [N, H, W, C]; what the networks that come with the project find in it."""
+        find = load_face_points()
+        frames = [find(from_image(image[number, None])[0]) for number in range(self.count)]
+        self._fill(
+            "the pictures",
+            [[lambda p=points: ffhq_quad(p) for points in faces] for faces in frames],
         )
 
     def everywhere(self, quad: np.ndarray) -> None:

@@ -99,12 +99,12 @@ def run(nodes):
 
 @pytest.fixture
 def align(nodes, run):
-    """align(image, ..): the node with its widgets as they are at first."""
+    """align(image, ..): the node with its widgets as at first, but it looks for no face."""
     schema = nodes["FaceAlign"].GET_NODE_INFO_V1()["input"]["required"]
     defaults = {
         name: options["default"] for name, (_, options) in schema.items() if "default" in options
     }
-    defaults["resolution"] = 64
+    defaults |= {"resolution": 64, "find": "auto"}
     return lambda image, **inputs: run("FaceAlign", image=image, **{**defaults, **inputs})
 
 

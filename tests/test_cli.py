@@ -136,9 +136,17 @@ def test_several_files_are_named_apart(run, tmp_path):
 
 def test_a_face_that_is_not_square_loses_its_sides_and_it_says_so(run, tmp_path):
     face = "--face styles/noise.jpg --style styles/ramp.png"
-    result = run(f"stylize {face} {MODEL} --out {tmp_path}/a.png")
+    result = run(f"stylize {face} {MODEL} --align off --out {tmp_path}/a.png")
     assert result.code == 0
     assert "note: styles/noise.jpg is 50 x 40; took its centre square, 40 x 40" in result.out
+
+
+def test_the_largest_face_of_a_photo_is_taken_and_it_says_so(run, tmp_path):
+    photo = Path(__file__).parents[1] / "docs" / "images" / "group.jpg"
+    line = f"stylize --face {photo} --style styles/ramp.png {MODEL} --out {tmp_path}"
+    assert "group.jpg is 1080 x 720; took the largest face, 3" in run(f"{line}/a.png").out
+    assert "took its centre square, 720 x 720" in run(f"{line}/b.png --align off").out
+    assert (tmp_path / "a.png").read_bytes() != (tmp_path / "b.png").read_bytes()
 
 
 def test_a_bad_picture_among_others_is_named_once_and_skipped(run, files, tmp_path):

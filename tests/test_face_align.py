@@ -1,9 +1,12 @@
 """Align Faces, run as ComfyUI runs it: where faces are found, and what it tells if they are not."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from face_scenes import BOX, POINTS, face, landmarks, photo
+from PIL import Image
 from tiny_model import pictures
 
 # where faces are
@@ -41,6 +44,18 @@ def test_auto_takes_the_best_that_is_connected(align):
     np.testing.assert_array_equal(quads(bboxes=BOX, mask=mask), by_box)
     np.testing.assert_array_equal(quads()[0][[0, 2]], [[19.5, -0.5], [139.5, 119.5]])
     np.testing.assert_array_equal(quads(find="whole picture", bboxes=BOX), quads())
+
+
+def test_faces_are_found_with_nothing_connected(align, nodes):
+    """The widget's first choice; what is connected goes first."""
+    photos = Path(__file__).parents[1] / "docs" / "images" / "group.jpg"
+    image = torch.from_numpy(np.array(Image.open(photos))).float()[None] / 255
+    schema = nodes["FaceAlign"].GET_NODE_INFO_V1()["input"]["required"]
+    assert schema["find"][1]["default"] == "faces"
+    faces, transform, _ = align(image, find="faces")
+    assert len(faces) == 4 and transform.frames == (0,) * 4  # of five
+    by_box = align(image, find="bboxes", bboxes=BOX)[1].quads
+    np.testing.assert_array_equal(align(image, find="faces", bboxes=BOX)[1].quads, by_box)
 
 
 def test_the_whole_picture_is_only_resized(align):

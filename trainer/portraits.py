@@ -24,8 +24,21 @@ def render_portrait(attributes: PortraitAttributes, size: int) -> Picture:
 
     Nothing is smoothed against aliasing: paint at twice the size and average (`texture.halve`).
     """
+    rng = np.random.default_rng(attributes.seed)
+    return develop(paint_portrait(attributes, size, rng), attributes, rng)
+
+
+def paint_portrait(
+    attributes: PortraitAttributes,
+    size: int,
+    rng: np.random.Generator,
+    backdrop: float | None = None,
+) -> Picture:
+    """The scene before the camera: [size, size, 3] of about 0..1.
+
+    backdrop: a level of grey in place of what is behind; the person is the same.
+    """
     a = attributes
-    rng = np.random.default_rng(a.seed)
     head = place_head(a, size)
     light = light_head(a, relief(a, head, rng))
     hair = Hair(a, head, light, rng)
@@ -35,6 +48,8 @@ def render_portrait(attributes: PortraitAttributes, size: int) -> Picture:
     showing = 1 - hat.covers if hat else np.float32(1)
 
     picture = background(a, head, float(light.direction[0]), rng)
+    if backdrop is not None:
+        picture[:] = backdrop  # painted before, to draw the same numbers for what follows
     if not a.bald:
         paint_(picture, hair.back * showing, hair.colour * np.float32(0.62))
     paint_body_(picture, a, head, light, rng)
@@ -60,4 +75,4 @@ def render_portrait(attributes: PortraitAttributes, size: int) -> Picture:
         hat.paint_(picture, a, head, light, hair.waves)
     if a.glasses:
         paint_glasses_(picture, a, head, light)
-    return develop(picture, a, rng)
+    return picture
