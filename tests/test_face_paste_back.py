@@ -144,7 +144,7 @@ def test_every_example_picture_loads(pack, run):
         size = (
             (720, 1080)
             if picture == "photo: group"
-            else (64, 64)
+            else (128, 128)
             if "style" in name
             else (256, 256)
         )

@@ -213,7 +213,7 @@ def test_a_difference_of_8_bits_by_hand():
         ({"natural": (Path("faces"),)}, "--natural is for --mode paper"),
         ({"ref": (Path("nowhere.png"),)}, "nowhere.png does not exist"),
         ({"ref": ()}, "--ref is empty"),
-        ({"steps": 0}, "--steps is 0"),
+        ({"steps": -1}, "--steps is -1"),
     ],
 )
 def test_bad_flags_are_named_before_anything_is_written(

@@ -9,9 +9,9 @@ from blendgan_core.hub import is_address
 POSITIVE = (
     *("batch", "save_every", "lr", "r1_every", "path_length_every", "ema_images"),
     *("queue_size", "temperature", "resolution", "image_size"),
-    *("accumulate", "half_resolutions", "ada_images"),
+    *("accumulate", "half_resolutions", "ada_images", "critic_lr"),
 )
-SHARES = ("style_mixing", "alpha_init")  # 0..1
+SHARES = ("style_mixing", "alpha_init", "fine_share")  # 0..1
 FILE_WORDS = ("random", "torchvision")  # that some flags take in place of a file
 
 
