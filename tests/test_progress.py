@@ -98,8 +98,9 @@ def test_a_trained_generator_is_better_than_a_random_one(starter, portraits):
         random = type(starter.generator)(starter.generator.config).eval()
     good, bad = (measured(g, starter, portraits) for g in (starter.generator, random))
     assert all(name.startswith("metric_") for name in good)
-    assert good["metric_frechet_natural"] < bad["metric_frechet_natural"] / 2
-    assert good["metric_frechet_art"] < bad["metric_frechet_art"] / 2
+    by_chance = 3 / 20  # of two draws of 20 pictures from one source
+    for name in ("metric_frechet_natural", "metric_frechet_art"):
+        assert good[name] - by_chance < (bad[name] - by_chance) / 2
     assert good["metric_style_match"] > max(bad["metric_style_match"], 1 / len(STYLES))
     assert 0.3 < good["metric_face_spread"] < 1.5
 
