@@ -83,6 +83,8 @@ def test_both_guides_at_three_indicators(config):
     text = paper_text(tables, 8)
     assert "9 generated pictures" in text and "2 faces in 10 styles" in text and "3.79" not in text
     assert "| 3.79 | 0.661 |" in paper_text(tables, 18)
+    assert "| latent | DRIT++ | | | 22.53 | 0.448 |" in paper_text(tables, 18)
+    assert "DRIT++" not in text
 
 
 def test_only_what_is_asked_for_is_measured(config):

@@ -41,6 +41,18 @@ PUBLISHED = {
     (LATENT, 6): (23.17, 0.515),
     (LATENT, 18): (76.73, 0.159),
 }
+# its tables 2 and 3, of the others in the same protocol
+PUBLISHED_RIVALS = {
+    (LATENT, "MUNIT"): (29.69, 0.394),
+    (LATENT, "FUNIT"): (176.96, 0.500),
+    (LATENT, "DRIT++"): (22.53, 0.448),
+    (LATENT, "StarGANv2"): (50.20, 0.312),
+    (REFERENCE, "AdaIN"): (37.23, 0.345),
+    (REFERENCE, "MUNIT"): (103.61, 0.192),
+    (REFERENCE, "FUNIT"): (87.71, 0.327),
+    (REFERENCE, "DRIT++"): (31.71, 0.241),
+    (REFERENCE, "StarGANv2"): (50.03, 0.307),
+}
 FILES = {
     "inception": INCEPTION,
     "lpips": LINEAR_WEIGHTS,
@@ -272,7 +284,8 @@ def _features(inception: nn.Module, pictures: Tensor) -> Tensor:
 
 
 def paper_text(tables: dict[str, Any], num_layers: int) -> str:
-    """The tables as the report shows them, with the paper's figures beside those of 18 layers."""
+    """The tables as the report shows them, with the paper's figures beside those of 18 layers,
+    those of other methods (its tables 2 and 3) among them."""
     lines = ["| guide | i | FID | LPIPS | FID, paper | LPIPS, paper |", "| --- " * 6 + "|"]
     for row in tables["rows"]:
         published = PUBLISHED.get((row["guide"], row["indicator"])) if num_layers == 18 else None
@@ -283,6 +296,9 @@ def paper_text(tables: dict[str, Any], num_layers: int) -> str:
         )
         cells = [row["guide"], str(row["indicator"]), *found]
         lines.append("| " + " | ".join(cells + [""] * (6 - len(cells))) + " |")
+    if num_layers == 18:
+        for (guide, name), (fid, lpips) in PUBLISHED_RIVALS.items():
+            lines.append(f"| {guide} | {name} | | | {fid:g} | {lpips:g} |")
     words = []
     if tables["fid_pictures"]:
         words.append(f"FID: {tables['fid_pictures']} generated pictures in TF-Inception")
