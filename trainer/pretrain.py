@@ -232,7 +232,8 @@ def pretrain(config: PretrainConfig) -> Path | None:
         step,
         lambda path: sample(pupils, style_encoder, natural, twins, path),
         finish,
-        {"generator": generator, "encoder": encoder, "style encoder": style_encoder},
+        {"generator": generator, "encoder": encoder, "style encoder": style_encoder}
+        | ({"critic": critic.discriminator} if critic else {}),
     )
 
 
