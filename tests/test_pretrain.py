@@ -17,7 +17,7 @@ from blendgan_core.errors import BlendGANError
 from blendgan_core.generator import MappingNetwork
 from trainer.critic import Critic
 from trainer.draws import Draws
-from trainer.latent_prior import fit_face_mapping_, fit_style_mapping_
+from trainer.latent_prior import fit_face_mapping_, start_style_mapping_
 from trainer.picture_losses import picture_losses
 from trainer.pretrain import PretrainConfig, blur_latents, pretrain
 from trainer.style_encoder import StyleEncoderTrainingConfig, train_style_encoder
@@ -194,7 +194,7 @@ def test_styles_start_in_the_directions_that_faces_leave_free():
     latents = torch.randn(4000, 2) @ torch.randn(2, 12) + 3
     codes = torch.nn.functional.normalize(torch.randn(500, 8) + 0.5, dim=1) * 8**0.5
     mapping = MappingNetwork(8, 12)
-    fit_style_mapping_(mapping, codes, latents)
+    start_style_mapping_(mapping, codes, latents)
     with torch.no_grad():
         styles = mapping(codes)
         straight = mapping.layers(codes[:2].mean(dim=0, keepdim=True))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import blendgan_core
-from blendgan_core.blendgan import require_parts
+from blendgan_core.blendgan import PARTS, require_parts
 from blendgan_core.errors import BlendGANError
 from blendgan_core.sheets import write_sheet
 from blendgan_core.style_encoder import StyleEncoder
@@ -125,7 +125,7 @@ def train_adain(config: AdainConfig) -> Path | None:
 def load_encoder(checkpoint: str) -> StyleEncoder:
     """The frozen style encoder of a checkpoint. Raises CheckpointError if it has none."""
     model = blendgan_core.load(checkpoint)
-    found = [name for name in ("generator", "psp_encoder", "style_encoder") if getattr(model, name)]
+    found = [name for name in PARTS if getattr(model, name)]
     require_parts(("style_encoder",), found, checkpoint)
     return model.style_encoder.requires_grad_(False)
 

@@ -24,7 +24,7 @@ def fit_face_mapping_(mapping: MappingNetwork, latents: Tensor) -> None:
 
 
 @torch.no_grad()
-def fit_style_mapping_(mapping: MappingNetwork, codes: Tensor, latents: Tensor) -> None:
+def start_style_mapping_(mapping: MappingNetwork, codes: Tensor, latents: Tensor) -> None:
     """Let mapping(code) differ from the faces' mean in directions in which faces differ least.
 
     codes: [M, S], style codes; latents: [M', W], of faces. The codes' first axis becomes the

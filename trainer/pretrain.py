@@ -6,6 +6,7 @@ by pixel, and a small generator learns faces and styles from it in a hundredth o
 an adversarial game takes. That game, `trainer.gan --init`, then makes the pictures crisp.
 """
 
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 
@@ -31,7 +32,7 @@ from .draws import FIXED_SEED, Draws
 from .ema import half_life_decay, update_ema_
 from .gan import load_style_encoder
 from .half_precision import compute_top_in_
-from .latent_prior import fit_face_mapping_, fit_style_mapping_
+from .latent_prior import fit_face_mapping_, start_style_mapping_
 from .picture_losses import picture_losses
 from .pretrain_config import PretrainConfig
 from .run import Run
@@ -244,7 +245,7 @@ def start_styles_(generator: Generator, codes: Tensor, latents: Tensor) -> None:
     Alpha starts at 0 in the coarse fifth of the layers, which shape the face, and rises to 0.9 at
     the middle: what a face's latent says of colours there, the style cannot take back.
     """
-    fit_style_mapping_(generator.style_mapping, codes, latents)
+    start_style_mapping_(generator.style_mapping, codes, latents)
     place = torch.arange(generator.config.num_layers) / generator.config.num_layers
     generator.blending.alpha.copy_(((place - 0.2) / 0.3).clamp(0, 1) * 0.9)
 
@@ -256,22 +257,24 @@ def blur_latents(w_face: Tensor, draws: Draws, share: float) -> Tensor:
     return w_face + share * deviation * moved.transpose(0, 1).flatten(0, 1)
 
 
-@torch.no_grad()
 def latents_of(encoder: PSPEncoder, natural: ImageSet) -> Tensor:
     """Latents of many natural faces, always the same ones -> [M, W]."""
-    chosen = natural.draw(PRIOR_PICTURES, torch.Generator().manual_seed(FIXED_SEED))
-    device = next(encoder.parameters()).device
-    parts = [natural.batch(i).to(device) for i in chosen.split(64)]
-    return torch.cat([encoder(part).mean(dim=1).cpu() for part in parts])
+    return _of_pictures(lambda faces: encoder(faces).mean(dim=1), encoder, natural, PRIOR_PICTURES)
+
+
+def codes_of(style_encoder: StyleEncoder, art: ImageSet) -> Tensor:
+    """Style codes of many pictures, always the same ones -> [M, S]."""
+    return _of_pictures(style_encoder, style_encoder, art, PRIOR_PICTURES // 4)
 
 
 @torch.no_grad()
-def codes_of(style_encoder: StyleEncoder, art: ImageSet) -> Tensor:
-    """Style codes of many pictures, always the same ones -> [M, S]."""
-    chosen = art.draw(PRIOR_PICTURES // 4, torch.Generator().manual_seed(FIXED_SEED))
-    device = style_encoder.predictor[0].weight.device
-    parts = [art.batch(i).to(device) for i in chosen.split(64)]
-    return torch.cat([style_encoder(part).cpu() for part in parts])
+def _of_pictures(
+    read: Callable[[Tensor], Tensor], network: nn.Module, images: ImageSet, count: int
+) -> Tensor:
+    """What `read`, by a network, makes of `count` pictures, a part of them at a time."""
+    chosen = images.draw(count, torch.Generator().manual_seed(FIXED_SEED))
+    device = next(network.parameters()).device
+    return torch.cat([read(images.batch(part).to(device)).cpu() for part in chosen.split(64)])
 
 
 @torch.no_grad()

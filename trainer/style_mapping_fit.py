@@ -41,8 +41,9 @@ def encode_both(
 ) -> tuple[Tensor, Tensor]:
     """Codes of the same pictures, by their numbers [M], by two encoders: [M, S] each."""
     device = new.predictor[0].weight.device
-    parts = [art.batch(part).to(device) for part in pictures.split(AT_ONCE)]
-    return torch.cat([old(part) for part in parts]), torch.cat([new(part) for part in parts])
+    parts = (art.batch(part).to(device) for part in pictures.split(AT_ONCE))
+    first, second = zip(*((old(part), new(part)) for part in parts), strict=True)
+    return torch.cat(first), torch.cat(second)
 
 
 def same_codes(old: Tensor, new: Tensor) -> bool:
