@@ -13,9 +13,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .alignment import five_points
-from .checkpoint import is_safetensors, read_metadata, read_tensors
+from .checkpoint import read_tensors
 from .errors import CheckpointError, ImageError, short
 from .face_networks import BLOCK, CROP, STRIDE, FaceFinder, PointRefiner
+from .network_files import read_network_header
 
 WEIGHTS = Path(__file__).parent / "weights" / "face_points.safetensors"
 FORMAT = "blendgan-face-points"
@@ -113,12 +114,8 @@ def load_networks(path: Path) -> tuple[FaceFinder, PointRefiner]:
     something else."""
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist; expected networks of trainer.five_points")
-    metadata, keys = read_metadata(path) if is_safetensors(path) else ({}, [])
-    if metadata.get("format") != FORMAT:
-        raise CheckpointError(
-            f"{path} does not find faces: its header says format "
-            f"{short(metadata.get('format'))}, expected {FORMAT!r}, as trainer.five_points writes"
-        )
+    advice = ", as trainer.five_points writes"
+    _, keys = read_network_header(path, FORMAT, "does not find faces", advice)
     finder, refiner = FaceFinder(), PointRefiner()
     for name, network in (("finder", finder), ("refiner", refiner)):
         own = [key for key in keys if key.startswith(f"{name}.")]

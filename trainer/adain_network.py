@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from blendgan_core.checkpoint import is_safetensors, read_metadata, read_tensors
+from blendgan_core.checkpoint import read_tensors
 from blendgan_core.errors import BlendGANError, CheckpointError, short
 from blendgan_core.files import write_safetensors
+from blendgan_core.network_files import read_network_header
 from blendgan_core.style_encoder import StyleEncoder, stage_channels
 
 from .fingerprint import fingerprint
@@ -113,13 +114,8 @@ def load_decoder(path: Path) -> Decoder:
             f"{path} does not exist; a decoder is made by `python -m trainer.adain --checkpoint "
             "FILE --natural DIR --art DIR --out runs/adain`, as its final.safetensors"
         )
-    metadata, keys = read_metadata(path) if is_safetensors(path) else ({}, [])
-    if metadata.get("format") != FORMAT:
-        raise CheckpointError(
-            f"{path} is not a decoder of AdaIN: its header says format "
-            f"{short(metadata.get('format'))}, expected {FORMAT!r}; `python -m trainer.adain` "
-            "makes one"
-        )
+    advice = "; `python -m trainer.adain` makes one"
+    metadata, keys = read_network_header(path, FORMAT, "is not a decoder of AdaIN", advice)
     try:
         decoder = Decoder(DecoderConfig(**json.loads(metadata["config"])))
         decoder.load_state_dict(read_tensors(path, "decoder", keys))

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from blendgan_core.checkpoint import is_safetensors, read_metadata, read_tensors
+from blendgan_core.checkpoint import read_tensors
 from blendgan_core.errors import CheckpointError, short
 from blendgan_core.files import write_safetensors
 from blendgan_core.layers import average_pool
+from blendgan_core.network_files import read_network_header
 
 FORMAT = "blendgan-evaluator-1"
 BUILT_IN = Path(__file__).with_name("evaluator.safetensors")
@@ -108,12 +109,8 @@ def load_evaluator(path: Path) -> tuple[Evaluator, dict[str, Any]]:
             f"{path} does not exist; an evaluator is made by `python -m trainer.evaluator "
             "--portraits DIR --out runs/evaluator`, as its final.safetensors"
         )
-    metadata, keys = read_metadata(path) if is_safetensors(path) else ({}, [])
-    if metadata.get("format") != FORMAT:
-        raise CheckpointError(
-            f"{path} is not an evaluator: its header says format {short(metadata.get('format'))}, "
-            f"expected {FORMAT!r}; `python -m trainer.evaluator` makes one"
-        )
+    advice = "; `python -m trainer.evaluator` makes one"
+    metadata, keys = read_network_header(path, FORMAT, "is not an evaluator", advice)
     try:
         sizes = json.loads(metadata["config"])
         names = {k: tuple(v) if isinstance(v, list) else v for k, v in sizes.items()}
