@@ -11,7 +11,7 @@ from typing import Any
 
 import tyro
 
-from blendgan_core.errors import BlendGANError
+from blendgan_core.errors import BlendGANError, short
 
 from .cli import run_cli
 from .evaluation_report import COLUMNS
@@ -47,7 +47,7 @@ def ablations(config: AblationsConfig) -> str:
             if report[key] != first[key]:
                 raise BlendGANError(
                     f"the report of {name} has another {key} than that of {first_name}: "
-                    f"{_short(report[key])}, not {_short(first[key])}; measure both alike"
+                    f"{short(report[key])}, not {short(first[key])}; measure both alike"
                 )
     layers = first["num_layers"]
     text = "\n\n".join(
@@ -103,11 +103,6 @@ def apart(one: Estimate, other: Estimate) -> bool:
 def _cell(value: Estimate, first: Estimate) -> str:
     mark = APART if apart(value, first) else ""
     return f"{value.value:.3f} [{value.low:.3f}, {value.high:.3f}]{mark}"
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 if __name__ == "__main__":
