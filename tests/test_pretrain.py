@@ -3,11 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors.torch import load_file
+from twin_pictures import draw_twins
 
 import blendgan_core
 from blendgan_core.blendgan import BlendGAN
@@ -19,25 +18,14 @@ from trainer.critic import Critic
 from trainer.draws import Draws
 from trainer.latent_prior import fit_face_mapping_, start_style_mapping_
 from trainer.picture_losses import picture_losses
-from trainer.pretrain import PretrainConfig, blur_latents, pretrain
+from trainer.pretrain import PretrainConfig, blur_latents, faces_between, pretrain
 from trainer.style_encoder import StyleEncoderTrainingConfig, train_style_encoder
 from trainer.twins import Twins
-
-STYLES = {"dark": -60, "light": 60}  # levels added to a picture
 
 
 @pytest.fixture(scope="module")
 def twins(tmp_path_factory) -> Path:
-    """Six people of 32 pixels, whose number is their grey level, natural and in two styles."""
-    root = tmp_path_factory.mktemp("twins")
-    styled = {f"styled/{style}": added for style, added in STYLES.items()}
-    for folder, added in ({"natural": 0} | styled).items():
-        (root / folder).mkdir(parents=True)
-        for person in range(6):
-            pixels = np.full((32, 32, 3), 100 + 5 * person + added, np.uint8)
-            pixels[8:24, 8:24] += np.uint8(10)
-            Image.fromarray(pixels).save(root / folder / f"{person}.png")
-    return root
+    return draw_twins(tmp_path_factory.mktemp("twins"))
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +119,9 @@ def test_equal_pictures_have_no_loss_and_places_do_not_matter_to_grams(style_enc
     moved = picture_losses(encoder, picture, picture.roll(16, dims=3))
     other = picture_losses(encoder, picture, picture.round())
     assert moved["pixels"] > other["pixels"] and moved["gram"] < other["gram"]
+    with torch.no_grad():
+        cosine = torch.cosine_similarity(encoder(picture), encoder(picture.round())).item()
+    assert other["code"].item() == pytest.approx(1 - cosine, abs=1e-5) and cosine < 0.999
 
 
 def test_a_stroke_may_lie_anywhere_within_four_pixels(style_encoder):
@@ -164,6 +155,19 @@ def test_latents_move_by_their_share_and_alike_in_all_layers():
     assert moved.std().item() == pytest.approx(0.1 * w_face.std().item(), rel=0.1)
     assert (moved[0] - moved[20]).abs().mean() > 0.05  # a draw for each face
     assert torch.equal(blur_latents(w_face, Draws(0, 0, range(20), "cpu"), 0), w_face)
+
+
+def test_strangers_come_from_the_gaussian_of_the_faces():
+    """Of 4,000 strangers: the mean within 5 deviations / sqrt(4000), the covariance within some
+    percent of that of the faces' means over the layers; one latent for all layers."""
+    w_face = torch.randn(16, 3, 4) @ torch.randn(4, 4) + 2
+    drawn = faces_between(w_face, Draws(0, 0, range(4000), "cpu"))
+    assert drawn.shape == (4000, 3, 4) and torch.equal(drawn[:, 0], drawn[:, 2])
+    faces, strangers = w_face.mean(dim=1), drawn[:, 0]
+    off = (strangers.mean(dim=0) - faces.mean(dim=0)) / faces.std(dim=0)
+    assert off.abs().max() < 5 / 4000**0.5
+    error = (strangers.t().cov() - faces.t().cov()).norm() / faces.t().cov().norm()
+    assert error < 0.1
 
 
 def test_the_face_mapping_draws_from_the_gaussian_of_the_latents():
@@ -230,7 +234,7 @@ def test_the_critic_learns_what_is_drawn_and_in_which_style():
 
 def test_stopped_and_resumed_equals_unbroken(twins, style_encoder, tmp_path):
     config = config_of(twins, style_encoder, tmp_path / "unbroken")
-    config = replace(config, critic_weight=0.1, fresh_styles=True)
+    config = replace(config, critic_weight=0.1, code_weight=0.5, fresh_styles=True)
     unbroken = pretrain(config)
     model = blendgan_core.load(unbroken)
     picture = torch.zeros(1, 3, 32, 32)

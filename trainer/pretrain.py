@@ -149,10 +149,16 @@ def pretrain(config: PretrainConfig) -> Path | None:
         critic = make_critic(config, generator, carried).to(run.device)
         critic.compute_in_(half)
 
-    def losses_of(made: Tensor, wanted: Tensor, fine: float = 1) -> dict[str, Tensor]:
-        losses = picture_losses(style_encoder, made, wanted, fine)
-        scales = {"pixels": 1, "perceptual": config.perceptual_weight, "gram": config.gram_weight}
-        return {name: scales[name] * loss for name, loss in losses.items()}
+    scales = {
+        "pixels": 1,
+        "perceptual": config.perceptual_weight,
+        "gram": config.gram_weight,
+        "code": config.code_weight,
+    }
+
+    def losses_of(kind: str, names: tuple[str, ...], *pictures) -> dict[str, Tensor]:
+        losses = picture_losses(style_encoder, *pictures)
+        return {f"{kind}_{name}": scales[name] * losses[name] for name in names}
 
     def step() -> dict[str, Tensor]:
         draws = run.draws()
@@ -162,38 +168,36 @@ def pretrain(config: PretrainConfig) -> Path | None:
         looks = random_flip(looks, draws)
         with torch.autocast(run.device.type, half, enabled=half != torch.float32):
             w_face = encoder(torch.cat([faces, photos])).float()
+        strangers = faces_between(w_face.detach(), draws)
         if run.step % 2 == 1:  # in turn, so that it serves the pSp encoder and the face mapping
             w_face = same_in_all_layers(w_face)
         w_face = blur_latents(w_face, draws, config.latent_noise)
-        with_art = art is not None and run.step % 2 == 1
-        if with_art:
-            looks = torch.cat([looks, random_flip(feeds["art"](run.step)[0].to(looks), draws)])
+        # half of the strangers in looks of twins, the others in art, or as they are
+        half_way, with_art = -(-len(looks) // 2), art is not None and run.step % 2 == 1
+        others = random_flip(feeds["art"](run.step)[0].to(looks), draws) if with_art else faces
+        shown = torch.cat([looks[:half_way], others[half_way:]])
         # one indicator for all; the same in every process, as torch's own numbers are
         indicator = int(torch.randint(STRONGEST, ()))
-        z_style = style_encoder(looks)
+        z_style = style_encoder(torch.cat([looks, shown]))
         w_style = generator.map_style(z_style)
-        faces_of_looks = torch.cat([w_face[len(faces) :], w_face[: len(looks) - len(photos)]])
-        blended = generator.blending(faces_of_looks, w_style, indicator)
+        sitters = torch.cat([w_face[len(faces) :], strangers])
+        blended = generator.blending(sitters, w_style, indicator)
+        styled = len(blended) if with_art else len(looks) + half_way
+        w = torch.cat([w_face[: len(faces)], blended[:styled], strangers[styled - len(looks) :]])
         noise = draws.noise(generator.synthesis.noise_shapes())
-        noise = [maps.repeat(2 + with_art, 1, 1, 1) for maps in noise]
-        pictures = generator.synthesis(torch.cat([w_face[: len(faces)], blended]), noise)
+        noise = [maps.repeat(3, 1, 1, 1) for maps in noise]
+        pictures = generator.synthesis(w, noise)
         made = pictures.split(len(faces))
-        losses = {
-            f"{kind}_{name}": loss
-            for kind, call in (
-                ("natural", (made[0], faces)),
-                ("styled", (made[1], wanted, config.fine_share)),
-            )
-            for name, loss in losses_of(*call).items()
-        }
-        if with_art:
-            losses["art_gram"] = losses_of(made[2], looks[len(photos) :])["gram"]
+        losses = losses_of("natural", ("pixels", "perceptual", "gram"), made[0], faces)
+        losses |= losses_of("styled", tuple(scales), made[1], wanted, config.fine_share)
+        in_style = slice(styled - len(looks))
+        losses |= losses_of("stranger", ("gram", "code"), made[2][in_style], shown[in_style])
         learnt = {}
         if critic:
             codes = torch.cat([style_encoder(faces), z_style])
-            others = [part.roll(1, dims=0) for part in codes.split(len(faces))]
-            drawn = torch.cat([faces, wanted, looks[len(photos) :]])
-            learnt = critic.learn(run.step, drawn, pictures, codes, torch.cat(others))
+            mismatched = [part.roll(1, dims=0) for part in codes.split(len(faces))]
+            drawn = torch.cat([faces, wanted, shown])
+            learnt = critic.learn(run.step, drawn, pictures, codes, torch.cat(mismatched))
             losses["deception"] = config.critic_weight * critic.loss_of(pictures, codes)
         optimizer.zero_grad(set_to_none=True)
         sum(losses.values()).backward()
@@ -248,6 +252,16 @@ def start_styles_(generator: Generator, codes: Tensor, latents: Tensor) -> None:
     start_style_mapping_(generator.style_mapping, codes, latents)
     place = torch.arange(generator.config.num_layers) / generator.config.num_layers
     generator.blending.alpha.copy_(((place - 0.2) / 0.3).clamp(0, 1) * 0.9)
+
+
+def faces_between(w_face: Tensor, draws: Draws) -> Tensor:
+    """Random faces, each of one latent, from the Gaussian with the mean and covariance of those
+    given, as the face mapping will draw them. w_face: [M, L, W] -> [N, L, W], N as in `draws`."""
+    latents = w_face.mean(dim=1)  # [M, W]
+    mean = latents.mean(dim=0)
+    shares = draws.normal(len(latents)) / (len(latents) - 1) ** 0.5  # [N, M]
+    drawn = mean + shares @ (latents - mean)
+    return drawn[:, None].expand(-1, w_face.shape[1], -1)
 
 
 def blur_latents(w_face: Tensor, draws: Draws, share: float) -> Tensor:

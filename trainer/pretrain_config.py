@@ -41,6 +41,8 @@ class PretrainConfig(TrainingConfig):
     """weight of the distance of VGG features, beside 1 for the error of the pixels"""
     gram_weight: float = 0.05
     """weight of the distance of Gram matrices"""
+    code_weight: float = 0.0
+    """weight of the distance of style codes, as the style encoder sees them: 1 less their cosine"""
     fine_share: float = 1.0
     """0..1, how much every pixel's place counts in a styled picture. Where strokes and dots lie is
     chance, and the picture of the smallest error has none; below 1, averages of 4 x 4 pixels are

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 import blendgan_core
 from blendgan_core.blendgan import BlendGAN
+from blendgan_core.checkpoint import is_safetensors
 from blendgan_core.config import StyleEncoderConfig
-from blendgan_core.errors import BlendGANError
+from blendgan_core.errors import BlendGANError, CheckpointError
 from blendgan_core.layers import EqualLinear, average_pool
 from blendgan_core.sheets import write_sheet
 from blendgan_core.style_encoder import StyleEncoder, load_pretrained_vgg_
@@ -28,7 +29,7 @@ from .embedding_figure import draw_embedding
 from .gram_codes import project_grams_
 from .losses import nt_xent_loss
 from .run import Run
-from .training_config import TrainingConfig, require_files
+from .training_config import FILE_WORDS, TrainingConfig, require_files
 
 STATISTICS_PICTURES = 4096  # for the statistics of the Gram values and of the codes
 RETRIEVAL_PICTURES = 512
@@ -47,7 +48,8 @@ class StyleEncoderTrainingConfig(TrainingConfig):
     styles only measure retrieval, the loss never sees them"""
     vgg: str
     """weights of the frozen VGG-19: a file of torchvision's weights, `torchvision` to download
-    them, or `random` for seeded random weights, whose Gram values carry style as well"""
+    them, a checkpoint of trainer.vgg, or `random` for seeded random weights, whose Gram values
+    carry style as well"""
     steps: int = 500_000
     """optimiser steps (paper)"""
     batch: int = 256
@@ -83,7 +85,9 @@ def train_style_encoder(config: StyleEncoderTrainingConfig) -> Path | None:
             f"--vgg-width is {config.vgg_width}, but weights of a VGG-19 have width "
             f"{StyleEncoderTrainingConfig.vgg_width}; leave it out, or give --vgg random"
         )
-    require_files(config, {"vgg": "torchvision's weights of a VGG-19, or random or torchvision"})
+    require_files(
+        config, {"vgg": "weights of a VGG-19, of torchvision or trainer.vgg, random or torchvision"}
+    )
     if config.codes == "gram":
         config = replace(config, steps=0)
     run = Run(config)
@@ -146,12 +150,23 @@ def train_style_encoder(config: StyleEncoderTrainingConfig) -> Path | None:
     )
 
 
+def drawn_vgg(source: str) -> StyleEncoder | None:
+    """The style encoder of a checkpoint of `trainer.vgg`; None for any other kind of --vgg."""
+    if source in FILE_WORDS or not is_safetensors(Path(source)):
+        return None
+    encoder = blendgan_core.load(source).style_encoder
+    if encoder is None:
+        raise CheckpointError(f"--vgg {source} holds no VGG; `python -m trainer.vgg` makes one")
+    return encoder
+
+
 def make_encoder(config: StyleEncoderTrainingConfig, art: ImageSet) -> StyleEncoder:
     """An encoder with its VGG filled and, for a random VGG, its Gram statistics measured."""
+    drawn = drawn_vgg(config.vgg)
     sizes = StyleEncoderConfig(
         image_size=config.image_size,
-        vgg_width=config.vgg_width,
-        standardize=config.vgg == "random",
+        vgg_width=drawn.config.vgg_width if drawn else config.vgg_width,
+        standardize=config.vgg == "random" or drawn is not None,
         hidden_dim=config.hidden_dim,
         predictor_layers=1 if config.codes == "gram" else StyleEncoderConfig.predictor_layers,
         z_dim=config.z_dim,
@@ -159,14 +174,20 @@ def make_encoder(config: StyleEncoderTrainingConfig, art: ImageSet) -> StyleEnco
     encoder = StyleEncoder(sizes)
     if config.vgg == "random":
         encoder.random_vgg_(config.seed)
-        with torch.no_grad():
-            chunks = art.draw(min(STATISTICS_PICTURES, 4 * len(art))).split(VGG_BATCH)
-            encoder.fit_standardization_(
-                torch.cat([encoder.raw_gram(art.batch(c)) for c in chunks])
-            )
+    elif drawn:
+        encoder.vgg.load_state_dict(drawn.vgg.state_dict())
     else:
         load_pretrained_vgg_(encoder, config.vgg)
+    if sizes.standardize:
+        fit_grams_(encoder, art)
     return encoder
+
+
+@torch.no_grad()
+def fit_grams_(encoder: StyleEncoder, art: ImageSet) -> None:
+    """Measure the Gram values of art, by which the encoder then standardises them."""
+    chunks = art.draw(min(STATISTICS_PICTURES, 4 * len(art))).split(VGG_BATCH)
+    encoder.fit_standardization_(torch.cat([encoder.raw_gram(art.batch(c)) for c in chunks]))
 
 
 def projection_head(z_dim: int, num_layers: int) -> nn.Sequential:

@@ -49,3 +49,7 @@ class Twins:
             self.styled.batch(indices).to(device),
             self.styled.batch(self._neighbour[indices]).to(device),
         )
+
+    def looks(self, indices: Tensor) -> Tensor:
+        """Numbers of styled pictures [N] -> numbers of their looks [N], one for both neighbours."""
+        return torch.minimum(indices, self._neighbour[indices])
