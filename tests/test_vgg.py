@@ -96,7 +96,7 @@ def stop_at_the_25th(batch):
 
 
 def test_a_style_encoder_takes_its_vgg_and_width(twins, trained, tmp_path):
-    """--vgg-width is the checkpoint's; the Gram values are standardised as those of a random one."""
+    """--vgg-width is the checkpoint's; Gram values are standardised as those of a random one."""
     made = train_style_encoder(style_config(twins, str(trained), tmp_path / "style"))
     ours, theirs = (blendgan_core.load(path).style_encoder for path in (made, trained))
     assert ours.config.vgg_width == 2 and ours.config.standardize
