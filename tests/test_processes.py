@@ -16,6 +16,7 @@ from small_trainings import run_small_trainings
 
 from blendgan_core.errors import BlendGANError
 from trainer import processes
+from trainer.synced_norm import SyncedBatchNorm2d
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="torchrun has no gloo there")
 
@@ -99,6 +100,18 @@ def test_a_lost_worker_is_restarted_and_the_run_goes_on_from_its_state(flags, tm
     finish(torchrun(2, "-m", "trainer.gan", *command, "--out", str(tmp_path / "unbroken")))
     broken, whole = (load_file(tmp_path / run / "final.safetensors") for run in ("run", "unbroken"))
     assert all(torch.equal(broken[key], whole[key]) for key in whole)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_synced_normalisation_equals_pytorchs_in_both_precisions(dtype):
+    """Of one process: outputs within one step of bf16 (2^-8), running statistics in fp32."""
+    own, synced = torch.nn.BatchNorm2d(3), SyncedBatchNorm2d(3)
+    x = (torch.randn(4, 3, 5, 5) * 2 + 1).to(dtype)
+    wanted, found = own(x), synced(x)
+    assert found.dtype == wanted.dtype == dtype
+    torch.testing.assert_close(found.float(), wanted.float(), atol=2e-5, rtol=2**-8)
+    torch.testing.assert_close(synced.running_mean, own.running_mean)
+    torch.testing.assert_close(synced.running_var, own.running_var)
 
 
 def test_a_batch_that_does_not_divide_is_refused():

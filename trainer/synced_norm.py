@@ -26,9 +26,10 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
     """BatchNorm2d whose statistics in a training are those of every process's pictures."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, C, H, W] -> the same."""
+        """[N, C, H, W] -> the same. Computed in fp32, as PyTorch's own."""
         if not self.training:
             return super().forward(x)
+        dtype, x = x.dtype, x.float()
         mean = _Mean.apply(x.mean(dim=(0, 2, 3), keepdim=True))
         centred = x - mean
         variance = _Mean.apply(centred.square().mean(dim=(0, 2, 3), keepdim=True))
@@ -39,7 +40,7 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
             self.running_var.lerp_(unbiased, self.momentum)
             self.num_batches_tracked += 1
         scale = self.weight[:, None, None] * torch.rsqrt(variance + self.eps)
-        return centred * scale + self.bias[:, None, None]
+        return (centred * scale + self.bias[:, None, None]).to(dtype)
 
 
 def sync_norms_(network: nn.Module) -> None:
