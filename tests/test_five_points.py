@@ -13,9 +13,9 @@ from torch import nn
 from blendgan_core.errors import CheckpointError
 from blendgan_core.face_networks import CROP, STRIDE, FaceFinder, PointRefiner
 from blendgan_core.face_points import FacePoints, load_networks, similarity, template
+from trainer.camera import jpeg
 from trainer.five_points import FivePointsConfig, train_five_points
 from trainer.five_points_cutouts import cut_out
-from trainer.five_points_photo import jpeg
 from trainer.five_points_samples import Cutouts, draw_samples
 from trainer.portrait_attributes import draw_attributes
 from trainer.portraits import paint_portrait

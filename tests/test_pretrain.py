@@ -18,7 +18,13 @@ from trainer.critic import Critic
 from trainer.draws import Draws
 from trainer.latent_prior import fit_face_mapping_, start_style_mapping_
 from trainer.picture_losses import picture_losses
-from trainer.pretrain import PretrainConfig, blur_latents, faces_between, pretrain
+from trainer.pretrain import (
+    PretrainConfig,
+    as_photographed,
+    blur_latents,
+    faces_between,
+    pretrain,
+)
 from trainer.style_encoder import StyleEncoderTrainingConfig, train_style_encoder
 from trainer.twins import Twins
 
@@ -157,6 +163,19 @@ def test_latents_move_by_their_share_and_alike_in_all_layers():
     assert torch.equal(blur_latents(w_face, Draws(0, 0, range(20), "cpu"), 0), w_face)
 
 
+def test_a_share_of_the_faces_is_seen_as_a_camera_takes_it():
+    """Colours differ in both, blur and noise in what is seen alone; the rest stays as it is."""
+    faces = torch.rand(32, 3, 32, 32) * 2 - 1
+    seen, wanted = as_photographed(faces, 0.5)
+    assert torch.equal(seen[16:], faces[16:]) and torch.equal(wanted[16:], faces[16:])
+    for picture in (seen, wanted):
+        assert (picture[:16] - faces[:16]).abs().mean() > 0.05
+        assert picture.abs().max() <= 1
+    taken = (seen - wanted)[:16].abs().amax(dim=(1, 2, 3))
+    assert 4 <= (taken > 0).sum() <= 16  # a quarter or more is blurred, noisy or blocky
+    assert as_photographed(faces, 0)[0] is faces
+
+
 def test_strangers_come_from_the_gaussian_of_the_faces():
     """Of 4,000 strangers: the mean within 5 deviations / sqrt(4000), the covariance within some
     percent of that of the faces' means over the layers; one latent for all layers."""
@@ -234,7 +253,7 @@ def test_the_critic_learns_what_is_drawn_and_in_which_style():
 
 def test_stopped_and_resumed_equals_unbroken(twins, style_encoder, tmp_path):
     config = config_of(twins, style_encoder, tmp_path / "unbroken")
-    config = replace(config, critic_weight=0.1, code_weight=0.5, fresh_styles=True)
+    config = replace(config, critic_weight=0.1, code_weight=0.5, fresh_styles=True, photo_share=0.5)
     unbroken = pretrain(config)
     model = blendgan_core.load(unbroken)
     picture = torch.zeros(1, 3, 32, 32)

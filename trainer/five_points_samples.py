@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from blendgan_core.face_networks import CROP
 from blendgan_core.face_points import EYES, similarity
 
-from .five_points_photo import degrade, recolour, smooth_field
+from .camera import degrade, recolour, smooth_field
 
 CELLS = 5  # of the field that warps a portrait
 # Painted faces are longer than real ones: from eyes to mouth 1.19 times as far as from eye to eye

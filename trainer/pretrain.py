@@ -25,12 +25,13 @@ from blendgan_core.sheets import write_sheet
 from blendgan_core.style_encoder import StyleEncoder
 
 from . import processes
+from .camera import degrade, recolour
 from .cli import run_cli
 from .critic import Critic
 from .data import Feed, ImageSet, random_flip
 from .draws import FIXED_SEED, Draws
 from .ema import half_life_decay, update_ema_
-from .gan import load_style_encoder
+from .gan import keep_styles_, load_style_encoder
 from .half_precision import compute_top_in_
 from .latent_prior import fit_face_mapping_, start_style_mapping_
 from .picture_losses import picture_losses
@@ -44,6 +45,7 @@ GRID_ROWS = 8
 STRONGEST = 4  # indicators 0..3 are trained to give the whole style
 STYLE_MAPPING_RATE, ENCODER_RATE = 20, 0.1
 JUDGE = "d_style_latent"  # the critic's name in a checkpoint
+CAMERA = 0.7  # strength of its colours and light
 PRIOR_PICTURES = 4096  # whose latents the face mapping learns to draw
 
 
@@ -124,10 +126,13 @@ def pretrain(config: PretrainConfig) -> Path | None:
     natural = ImageSet(config.natural, resolution, at_least=config.batch)
     twins = Twins(config.twins, resolution)
     art = ImageSet(config.art, resolution) if config.art else None
-    if config.fresh_styles and not config.resume:
-        start_styles_(
-            generator, codes_of(style_encoder, twins.styled), latents_of(encoder, natural)
-        )
+    if not config.resume:
+        if config.fresh_styles:
+            codes, latents = codes_of(style_encoder, twins.styled), latents_of(encoder, natural)
+            start_styles_(generator, codes, latents)
+        elif config.init:
+            styled = ImageSet([config.twins / "styled", *config.art], resolution)
+            keep_styles_(generator, style_encoder, styled, config.init)
         pupils.average_generator.load_state_dict(generator.state_dict())
     sets = {"natural": natural, "twins": twins.styled} | ({"art": art} if art else {})
     feeds = {
@@ -163,11 +168,12 @@ def pretrain(config: PretrainConfig) -> Path | None:
     def step() -> dict[str, Tensor]:
         draws = run.draws()
         faces = random_flip(feeds["natural"](run.step)[0].to(run.device), draws)
+        seen, faces = as_photographed(faces, config.photo_share)
         photos, wanted, looks = twins.batch(feeds["twins"].indices(run.step), run.device)
         photos, wanted = random_flip(torch.cat([photos, wanted], dim=1), draws).split(3, dim=1)
         looks = random_flip(looks, draws)
         with torch.autocast(run.device.type, half, enabled=half != torch.float32):
-            w_face = encoder(torch.cat([faces, photos])).float()
+            w_face = encoder(torch.cat([seen, photos])).float()
         strangers = faces_between(w_face.detach(), draws)
         if run.step % 2 == 1:  # in turn, so that it serves the pSp encoder and the face mapping
             w_face = same_in_all_layers(w_face)
@@ -252,6 +258,21 @@ def start_styles_(generator: Generator, codes: Tensor, latents: Tensor) -> None:
     start_style_mapping_(generator.style_mapping, codes, latents)
     place = torch.arange(generator.config.num_layers) / generator.config.num_layers
     generator.blending.alpha.copy_(((place - 0.2) / 0.3).clamp(0, 1) * 0.9)
+
+
+def as_photographed(faces: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """What the encoder sees of faces and what they should become: the first `share` of them in the
+    colours and the light of a bad camera, which both have, with its blur, noise and blocks, which
+    the encoder alone sees. faces: [N, 3, R, R] in [-1, 1] -> the same, twice."""
+    count = round(share * len(faces))
+    if not count:
+        return faces, faces
+    # the same in every process, as torch's own numbers are, and after a resume
+    numbers = torch.Generator().manual_seed(int(torch.randint(2**31, ())))
+    recoloured = recolour((faces[:count].cpu() + 1) / 2, numbers, CAMERA).clamp(0, 1)
+    taken = degrade(recoloured, numbers).clamp(0, 1)
+    first = (part.to(faces) * 2 - 1 for part in (taken, recoloured))
+    return tuple(torch.cat([part, faces[count:]]) for part in first)
 
 
 def faces_between(w_face: Tensor, draws: Draws) -> Tensor:

@@ -23,7 +23,8 @@ class PretrainConfig(TrainingConfig):
     """a checkpoint with a trained style encoder, or its hf:// address"""
     init: Path | None = None
     """a checkpoint to start from, or its hf:// address: its generator and, where it has one, its
-    pSp encoder; its discriminators are carried over"""
+    pSp encoder; its discriminators are carried over. Where its style encoder is another, its style
+    mapping is first fitted to the new codes"""
     fresh_styles: bool = False
     """start the style mapping anew: linear, into the directions of the latents in which faces
     differ least, so that faces and styles do not disturb each other"""
@@ -56,6 +57,9 @@ class PretrainConfig(TrainingConfig):
     latent_noise: float = 0.1
     """noise on the faces' latents, as a share of their deviation: between the faces seen, too,
     there are to be faces"""
+    photo_share: float = 0.0
+    """0..1, of the natural faces: these the pSp encoder sees as a bad camera takes them, so that it
+    knows photos though it learns on drawings"""
     precision: Literal["fp32", "bf16"] = "fp32"
     """of the convolutions; losses, the style encoder and weights stay fp32"""
     resolution: int = 64

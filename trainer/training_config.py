@@ -11,7 +11,7 @@ POSITIVE = (
     *("queue_size", "temperature", "resolution", "image_size"),
     *("accumulate", "half_resolutions", "ada_images", "critic_lr"),
 )
-SHARES = ("style_mixing", "alpha_init", "fine_share")  # 0..1
+SHARES = ("style_mixing", "alpha_init", "fine_share", "photo_share")  # 0..1
 FILE_WORDS = ("random", "torchvision")  # that some flags take in place of a file
 
 
