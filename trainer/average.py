@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import blendgan_core
-from blendgan_core.checkpoint import read
+from blendgan_core.checkpoint import build, read
 from blendgan_core.errors import BlendGANError
 
 from .cli import run_cli
@@ -43,7 +43,8 @@ def average(config: AverageConfig) -> Path:
     """
     if not 0 <= config.share <= 1:
         raise BlendGANError(f"--share is {config.share}; give a number from 0 to 1")
-    first, second = (blendgan_core.load(path) for path in config.checkpoints)
+    contents = [read(path) for path in config.checkpoints]
+    first, second = map(build, contents, config.checkpoints)
     names = " and ".join(str(path) for path in config.checkpoints)
     for part in (*PARTS, "style_encoder"):
         ours, theirs = getattr(first, part), getattr(second, part)
@@ -65,8 +66,7 @@ def average(config: AverageConfig) -> Path:
         "parents": [f"{path.parent.name}/{path.name}" for path in config.checkpoints],
         "share": config.share,
     }
-    extras = read(config.checkpoints[1]).extras
-    return blendgan_core.save(first, config.out, provenance, extras)
+    return blendgan_core.save(first, config.out, provenance, contents[1].extras)
 
 
 @torch.no_grad()

@@ -188,16 +188,15 @@ def pretrain(config: PretrainConfig) -> Path | None:
         w_style = generator.map_style(z_style)
         sitters = torch.cat([w_face[len(faces) :], strangers])
         blended = generator.blending(sitters, w_style, indicator)
-        styled = len(blended) if with_art else len(looks) + half_way
-        w = torch.cat([w_face[: len(faces)], blended[:styled], strangers[styled - len(looks) :]])
+        in_style = len(strangers) if with_art else half_way
+        blended = torch.cat([blended[: len(looks) + in_style], strangers[in_style:]])
         noise = draws.noise(generator.synthesis.noise_shapes())
         noise = [maps.repeat(3, 1, 1, 1) for maps in noise]
-        pictures = generator.synthesis(w, noise)
+        pictures = generator.synthesis(torch.cat([w_face[: len(faces)], blended]), noise)
         made = pictures.split(len(faces))
         losses = losses_of("natural", ("pixels", "perceptual", "gram"), made[0], faces)
         losses |= losses_of("styled", tuple(scales), made[1], wanted, config.fine_share)
-        in_style = slice(styled - len(looks))
-        losses |= losses_of("stranger", ("gram", "code"), made[2][in_style], shown[in_style])
+        losses |= losses_of("stranger", ("gram", "code"), made[2][:in_style], shown[:in_style])
         learnt = {}
         if critic:
             codes = torch.cat([style_encoder(faces), z_style])

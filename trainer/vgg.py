@@ -64,18 +64,18 @@ def train_vgg(config: VGGConfig) -> Path | None:
     run = Run(config)
     device = run.device
     twins = Twins(config.twins, config.image_size)
-    names = [Path(style).name for style in twins.styled.styles]
+    num_styles = len(twins.styled.styles)
     style_of = torch.tensor(twins.styled.style_of)
     test = ImageSet(config.test, config.image_size, at_least=2) if config.test else None
     feed = Feed(twins.styled, "twins", config.batch, config.seed, run.samples)
     run.seed_weights()
     encoder = make_encoder(config, twins.styled).to(device, memory_format=torch.channels_last)
-    head = EqualLinear(config.hidden_dim, len(names)).to(device)
+    head = EqualLinear(config.hidden_dim, num_styles).to(device)
     trained = [*encoder.parameters(), *head.parameters()]
     optimizer = torch.optim.Adam(trained, lr=config.lr, betas=(0.9, 0.99))
 
     def step() -> dict[str, Tensor]:
-        rate = config.lr * (1 + math.cos(math.pi * run.step / config.steps)) / 2
+        rate = config.lr * (1 + math.cos(math.pi * run.step / max(1, config.steps))) / 2
         for group in optimizer.param_groups:
             group["lr"] = rate
         draws, indices = run.draws(), feed.indices(run.step)
@@ -98,7 +98,7 @@ def train_vgg(config: VGGConfig) -> Path | None:
     def finish() -> Path:
         provenance = {
             "kind": "vgg",
-            "twins": f"{len(twins.styled)} pictures in {len(names)} styles",
+            "twins": f"{len(twins.styled)} pictures in {num_styles} styles",
             "steps": run.step,
             "seed": config.seed,
         }

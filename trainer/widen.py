@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import blendgan_core
 from blendgan_core.blendgan import BlendGAN
-from blendgan_core.checkpoint import read
+from blendgan_core.checkpoint import build, read
 from blendgan_core.config import GeneratorConfig
 from blendgan_core.discriminators import Discriminator, ProjectionDiscriminator
 from blendgan_core.errors import BlendGANError, CheckpointError
@@ -48,7 +48,8 @@ def widen(config: WidenConfig) -> Path:
     Raises BlendGANError where nothing would become wider, or the 4 x 4 pixels would, at which the
     discriminators compare all channels of several pictures.
     """
-    model = blendgan_core.load(config.checkpoint)
+    contents = read(config.checkpoint)
+    model = build(contents, config.checkpoint)
     if model.generator is None:
         raise CheckpointError(f"{config.checkpoint} has no generator to widen")
     old = model.generator.config
@@ -56,7 +57,7 @@ def widen(config: WidenConfig) -> Path:
     check_(config, old, sizes)
     torch.manual_seed(config.seed)
     generator = widened(model.generator, Generator(sizes))
-    extras = read(config.checkpoint).extras
+    extras = contents.extras
     for name, network in DISCRIMINATORS.items():
         if name in extras:
             narrow = network(old)
