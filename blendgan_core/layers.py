@@ -110,7 +110,12 @@ def fir_filter(x: Tensor, padding: tuple[int, int], stride: int = 1, gain: float
     """Pad (before, after) in both directions, then filter every channel with the FIR kernel.
 
     x: [N, C, H, W] -> [N, C, H', W'] with H' = (H + sum(padding) - 4) // stride + 1.
+
+    With a stride a CPU computes in fp32 also in half precision, as the gradient of such a filter
+    takes several times as long there.
     """
+    if stride > 1 and x.device.type == "cpu" and x.dtype != torch.float32:
+        return fir_filter(x.float(), padding, stride, gain).to(x.dtype)
     kernel = fir_kernel(x.shape[1], gain, like=x)
     before, after = padding
     if before == after:

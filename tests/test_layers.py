@@ -58,6 +58,19 @@ def test_fir_filter_equals_filtering_every_channel_alone(padding, stride):
     torch.testing.assert_close(fir_filter(x, padding, stride=stride), expected)
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_fir_filter_in_half_precision_keeps_it(stride):
+    """A CPU goes by way of fp32 where it is strided; rounding is all that differs."""
+    x = torch.randn(2, 3, 6, 6)
+    half = x.bfloat16().requires_grad_()
+    out = fir_filter(half, (1, 1), stride=stride)
+    assert out.dtype == torch.bfloat16
+    expected = fir_filter(half.detach().float(), (1, 1), stride=stride)
+    torch.testing.assert_close(out.float(), expected, atol=0.02, rtol=0)
+    out.float().sum().backward()
+    assert half.grad.isfinite().all()
+
+
 def test_upsampling_keeps_a_flat_picture_flat():
     """An invariant: the filter's gain is 1 away from the border."""
     flat = upsample(torch.ones(1, 3, 8, 8))

@@ -1,5 +1,6 @@
 """Training on people drawn natural and in styles: pairs, losses, prior, exact resume."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from blendgan_core.generator import MappingNetwork
 from trainer.critic import Critic
 from trainer.draws import Draws
 from trainer.latent_prior import fit_face_mapping_, start_style_mapping_
+from trainer.likeness_network import Likeness, LikenessConfig, save_likeness
 from trainer.picture_losses import picture_losses
 from trainer.pretrain import (
     PretrainConfig,
@@ -266,6 +268,39 @@ def test_stopped_and_resumed_equals_unbroken(twins, style_encoder, tmp_path):
     resumed = load_file(pretrain(replace(config, resume=True)))
     for name, weight in load_file(unbroken).items():
         assert torch.equal(weight, resumed[name]), name
+
+
+def test_a_likeness_network_teaches_random_faces_and_is_resumed(twins, style_encoder, tmp_path):
+    torch.manual_seed(0)
+    path = save_likeness(Likeness(LikenessConfig(channels=(8,) * 4)), tmp_path / "l.safetensors", 1)
+    config = config_of(twins, style_encoder, tmp_path / "without")
+    without = load_file(pretrain(replace(config, anneal=0.5)))
+    config = replace(config, likeness=path, anneal=0.5, out=tmp_path / "unbroken")
+    unbroken = load_file(pretrain(config))
+    rows = (tmp_path / "unbroken" / "log.jsonl").read_text().splitlines()
+    logged = json.loads(rows[-1])
+    assert all(0 < logged[f"{kind}_likeness"] < 1 for kind in ("natural", "styled", "stranger"))
+    assert any(not torch.equal(weight, without[name]) for name, weight in unbroken.items())
+
+    config = replace(config, out=tmp_path / "resumed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trainer.pretrain.faces_between", cut_at_the_fifth())
+        with pytest.raises(RuntimeError, match="cut"):
+            pretrain(config)
+    resumed = load_file(pretrain(replace(config, resume=True)))
+    for name, weight in unbroken.items():
+        assert torch.equal(weight, resumed[name]), name
+
+
+def cut_at_the_fifth():
+    left = iter(range(4))
+
+    def cut(*args):
+        if next(left, None) is None:
+            raise RuntimeError("cut")
+        return faces_between(*args)
+
+    return cut
 
 
 def test_it_goes_on_from_a_checkpoint_and_learns(twins, style_encoder, tmp_path):

@@ -53,14 +53,8 @@ class Evaluator(nn.Module):
     def __init__(self, config: EvaluatorConfig):
         super().__init__()
         self.config = config
-        first, *others = config.channels
-        layers, before = [_block(3, first, 2)], first
-        for channels in others:
-            layers += [_block(before, channels, 2), _block(channels, channels, 1)]
-            before = channels
-        side = SIZE >> len(config.channels)
-        self.body = nn.Sequential(*layers, nn.Flatten())
-        self.hidden = nn.Linear(before * side * side, config.num_features)
+        self.body, values = convolutions(config.channels)
+        self.hidden = nn.Linear(values, config.num_features)
         self.style_head = nn.Linear(config.num_features, len(config.styles))
         self.attribute_head = nn.Linear(config.num_features, len(config.attributes))
         self.register_buffer("attribute_mean", torch.zeros(len(config.attributes)))
@@ -78,6 +72,17 @@ class Evaluator(nn.Module):
         device = self.hidden.weight.device
         parts = [self(chunk.clamp(-1, 1).to(device)) for chunk in images.split(AT_ONCE)]
         return Reading(*(torch.cat(values).double().cpu() for values in zip(*parts, strict=True)))
+
+
+def convolutions(channels: tuple[int, ...]) -> tuple[nn.Sequential, int]:
+    """[N, 3, SIZE, SIZE] -> [N, M], halved in size for each of `channels`; and M."""
+    first, *others = channels
+    layers, before = [_block(3, first, 2)], first
+    for after in others:
+        layers += [_block(before, after, 2), _block(after, after, 1)]
+        before = after
+    side = SIZE >> len(channels)
+    return nn.Sequential(*layers, nn.Flatten()), before * side * side
 
 
 def _block(before: int, after: int, stride: int) -> nn.Sequential:

@@ -25,6 +25,7 @@ from blendgan_core.sheets import write_sheet
 from blendgan_core.style_encoder import StyleEncoder
 
 from . import processes
+from .annealing import anneal_, late
 from .camera import degrade, recolour
 from .cli import run_cli
 from .critic import Critic
@@ -34,6 +35,7 @@ from .ema import half_life_decay, update_ema_
 from .gan import keep_styles_, load_style_encoder
 from .half_precision import compute_top_in_
 from .latent_prior import fit_face_mapping_, start_style_mapping_
+from .likeness_network import likeness_loss, load_likeness
 from .picture_losses import picture_losses
 from .pretrain_config import PretrainConfig
 from .run import Run
@@ -43,7 +45,7 @@ from .twins import Twins
 
 GRID_ROWS = 8
 STRONGEST = 4  # indicators 0..3 are trained to give the whole style
-STYLE_MAPPING_RATE, ENCODER_RATE = 20, 0.1
+STYLE_MAPPING_RATE = 20
 JUDGE = "d_style_latent"  # the critic's name in a checkpoint
 CAMERA = 0.7  # strength of its colours and light
 PRIOR_PICTURES = 4096  # whose latents the face mapping learns to draw
@@ -145,10 +147,11 @@ def pretrain(config: PretrainConfig) -> Path | None:
             (generator.synthesis, 1),
             (generator.blending, 1),
             (generator.style_mapping, STYLE_MAPPING_RATE),
-            (encoder, ENCODER_RATE),
+            (encoder, config.encoder_rate),
         )
     ]
     optimizer = torch.optim.Adam(weights, betas=(0.9, 0.99))
+    likeness = load_likeness(config.likeness).to(run.device) if config.likeness else None
     critic = None
     if config.critic_weight:
         critic = make_critic(config, generator, carried).to(run.device)
@@ -166,6 +169,7 @@ def pretrain(config: PretrainConfig) -> Path | None:
         return {f"{kind}_{name}": scales[name] * losses[name] for name in names}
 
     def step() -> dict[str, Tensor]:
+        anneal_(optimizer, late(run.step, config.steps, config.anneal))
         draws = run.draws()
         faces = random_flip(feeds["natural"](run.step)[0].to(run.device), draws)
         seen, faces = as_photographed(faces, config.photo_share)
@@ -197,6 +201,18 @@ def pretrain(config: PretrainConfig) -> Path | None:
         losses = losses_of("natural", ("pixels", "perceptual", "gram"), made[0], faces)
         losses |= losses_of("styled", tuple(scales), made[1], wanted, config.fine_share)
         losses |= losses_of("stranger", ("gram", "code"), made[2][:in_style], shown[:in_style])
+        if likeness:
+            with torch.no_grad():
+                maps = [maps[:in_style] for maps in noise]
+                unstyled = generator.synthesis(strangers[:in_style], maps)
+            for kind, pictures_of_kind, sitters_of_kind in (
+                ("natural", made[0], faces),
+                ("styled", made[1], photos),
+                ("stranger", made[2][:in_style], unstyled),
+            ):
+                some = draws.part(slice(len(pictures_of_kind)))
+                loss = likeness_loss(likeness, some, pictures_of_kind, sitters_of_kind)
+                losses[f"{kind}_likeness"] = config.likeness_weight * loss
         learnt = {}
         if critic:
             codes = torch.cat([style_encoder(faces), z_style])

@@ -34,8 +34,11 @@ class PretrainConfig(TrainingConfig):
     """natural faces a step, and as many twins, of all processes together"""
     lr: float = 0.01
     """Adam's learning rate of the generator, five times an adversarial game's, as a wanted picture
-    is a steadier guide; the encoder's is a tenth of it, the style mapping's 20 times it, since its
-    layers learn at a hundredth"""
+    is a steadier guide; the style mapping's is 20 times it, as its layers learn at a hundredth"""
+    encoder_rate: float = 0.1
+    """the pSp encoder's learning rate, as a share of that"""
+    anneal: float = 0.0
+    """0..1, the last part of the steps, over which the learning rates fall to 0"""
     ema_images: float = 1_000
     """half-life of the averaged networks, in natural pictures"""
     perceptual_weight: float = 0.8
@@ -48,6 +51,11 @@ class PretrainConfig(TrainingConfig):
     """0..1, how much every pixel's place counts in a styled picture. Where strokes and dots lie is
     chance, and the picture of the smallest error has none; below 1, averages of 4 x 4 pixels are
     compared as well, and texture is left to the Gram matrices"""
+    likeness: Path | None = None
+    """a network of trainer.likeness, which asks for the sitter's face in all pictures, and for
+    that of a random face's natural picture in its styled one"""
+    likeness_weight: float = 0.5
+    """weight of that: 1 less the cosine of what it sees"""
     critic_weight: float = 0.0
     """weight of deceiving a discriminator, which sees to strokes and textures; 0 has none"""
     critic_lr: float = 0.002

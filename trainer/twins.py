@@ -53,3 +53,8 @@ class Twins:
     def looks(self, indices: Tensor) -> Tensor:
         """Numbers of styled pictures [N] -> numbers of their looks [N], one for both neighbours."""
         return torch.minimum(indices, self._neighbour[indices])
+
+    def people(self, indices: Tensor) -> Tensor:
+        """Numbers of styled pictures [N] -> numbers of the people in them [N], which are those of
+        their natural pictures."""
+        return self._photo[indices]

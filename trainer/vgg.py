@@ -6,7 +6,6 @@ little of texture. This one learns, from its Gram matrices alone, to tell the dr
 (NT-Xent). The style encoder then learns on top of it as on any other.
 """
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from blendgan_core.layers import EqualLinear
 from blendgan_core.style_encoder import StyleEncoder
 
 from . import processes
+from .annealing import anneal_, cosine
 from .augment import random_affine
 from .cli import run_cli
 from .data import Feed, ImageSet
@@ -75,9 +75,7 @@ def train_vgg(config: VGGConfig) -> Path | None:
     optimizer = torch.optim.Adam(trained, lr=config.lr, betas=(0.9, 0.99))
 
     def step() -> dict[str, Tensor]:
-        rate = config.lr * (1 + math.cos(math.pi * run.step / max(1, config.steps))) / 2
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+        anneal_(optimizer, cosine(run.step, config.steps))
         draws, indices = run.draws(), feed.indices(run.step)
         pair = twins.batch(indices, device)[1:]
         codes = encoder(torch.cat([random_affine(images, draws) for images in pair]))

@@ -1,0 +1,107 @@
+"""A small network that tells who is in a portrait, whatever style it is drawn in.
+
+It is to synthetic portraits what ArcFace is to photos (`identity`): a loss that asks for the face
+and leaves the style alone. `trainer.likeness` trains it, `trainer.pretrain --likeness` uses it.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from blendgan_core.checkpoint import read_tensors
+from blendgan_core.errors import CheckpointError, short
+from blendgan_core.files import write_safetensors
+from blendgan_core.layers import average_pool
+from blendgan_core.network_files import read_network_header
+
+from .draws import Draws
+from .evaluator_network import SIZE, convolutions
+
+FORMAT = "blendgan-likeness-1"
+NARROWEST = 0.45  # of the picture's side
+FARTHEST = 0.5  # of the room that a part has to move in
+
+
+@dataclass(frozen=True, kw_only=True)
+class LikenessConfig:
+    """Sizes of the network."""
+
+    channels: tuple[int, ...] = (24, 48, 96, 160)
+    num_features: int = 128
+
+
+class Likeness(nn.Module):
+    """Convolutions with group normalisation, then one linear layer."""
+
+    def __init__(self, config: LikenessConfig):
+        super().__init__()
+        self.config = config
+        self.body, values = convolutions(config.channels)
+        self.output = nn.Linear(values, config.num_features)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[N, 3, H, W] in [-1, 1], or the same part of all -> [N, F] of length 1."""
+        return F.normalize(self.output(self.body(average_pool(images, SIZE))))
+
+
+def same_part(draws: Draws, *pictures: Tensor) -> list[Tensor]:
+    """A part of each sample, the same of all its `pictures`, enlarged: from the whole to less than
+    a half of each side. Wholes alone would be told apart by their hair, and eyes would not count.
+
+    pictures: [N, 3, R, R] each, N as in `draws` -> the same shapes.
+    """
+    side = 1 - draws.uniform() * (1 - NARROWEST)  # [N]
+    place = (draws.uniform(2) * 2 - 1) * FARTHEST * (1 - side[:, None])  # [N, 2]
+    zero = torch.zeros_like(side)
+    rows = [torch.stack([side, zero, place[:, 0]], 1), torch.stack([zero, side, place[:, 1]], 1)]
+    grid = F.affine_grid(torch.stack(rows, 1), list(pictures[0].shape), align_corners=False)
+    return [F.grid_sample(images, grid, align_corners=False) for images in pictures]
+
+
+def likeness_loss(network: Likeness, draws: Draws, made: Tensor, sitters: Tensor) -> Tensor:
+    """1 less the cosine of what the network sees in parts of pictures and of their sitters'.
+
+    made, sitters: [N, 3, R, R], N as in `draws`; sitters are not learnt from -> scalar.
+    """
+    made, sitters = same_part(draws, made, sitters.detach())
+    with torch.no_grad():
+        wanted = network(sitters)
+    return 1 - (network(made) * wanted).sum(dim=1).mean()
+
+
+def save_likeness(network: Likeness, path: Path, found: float | None) -> Path:
+    """Write it in half precision; found: the share that its test found, for the header."""
+    metadata = {
+        "format": FORMAT,
+        "config": json.dumps(asdict(network.config)),
+        "found": json.dumps(found),
+    }
+    tensors = {f"likeness.{name}": value for name, value in network.state_dict().items()}
+    write_safetensors(path, tensors, metadata, torch.float16)
+    return path
+
+
+def load_likeness(path: Path) -> Likeness:
+    """A frozen network. Raises CheckpointError if the file is missing, damaged or another's."""
+    if not path.is_file():
+        raise CheckpointError(
+            f"--likeness {path} does not exist; `python -m trainer.likeness` makes one, as the "
+            "final.safetensors of its run"
+        )
+    advice = "; `python -m trainer.likeness` makes one"
+    metadata, keys = read_network_header(path, FORMAT, "is not a likeness network", advice)
+    try:
+        sizes = json.loads(metadata["config"])
+        sizes["channels"] = tuple(sizes["channels"])
+        network = Likeness(LikenessConfig(**sizes))
+        network.load_state_dict(read_tensors(path, "likeness", keys))
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path} is a damaged likeness network ({short(str(error))}); make or fetch it anew"
+        ) from error
+    network.to(memory_format=torch.channels_last)
+    return network.eval().requires_grad_(False)
