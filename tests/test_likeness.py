@@ -140,7 +140,7 @@ def test_the_loss_asks_for_the_sitter_and_teaches_the_made_picture_alone():
 
 
 def test_another_file_is_refused_by_name(tmp_path):
-    with pytest.raises(CheckpointError, match="trainer.likeness` makes one"):
+    with pytest.raises(CheckpointError, match="made by `python -m trainer.likeness --twins"):
         load_likeness(tmp_path / "missing.safetensors")
     other = tmp_path / "other.safetensors"
     write_safetensors(other, {"a": torch.ones(1)}, {"format": "x"}, torch.float16)

@@ -6,7 +6,6 @@ style's mean and deviation; a decoder, the only part that is learnt, paints the 
 is the VGG of the model's own style encoder, so both rivals see styles through the same eyes.
 """
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from blendgan_core.checkpoint import read_tensors
-from blendgan_core.errors import BlendGANError, CheckpointError, short
-from blendgan_core.files import write_safetensors
-from blendgan_core.network_files import read_network_header
+from blendgan_core.errors import BlendGANError
 from blendgan_core.style_encoder import StyleEncoder, stage_channels
 
 from .fingerprint import fingerprint
+from .small_network import Kind, load_network, save_network
 
-FORMAT = "blendgan-adain-1"
+KIND = Kind(
+    format="blendgan-adain-1",
+    prefix="decoder",
+    name="decoder of AdaIN",
+    maker="trainer.adain",
+    flags="--checkpoint FILE --natural DIR --art DIR --out runs/adain",
+)
 EPS = 1e-5  # added to a variance, so that a channel of one value can be divided by its deviation
 WIDEST = 8  # channels of a stage, in units of the first's, as in VGG
 
@@ -96,35 +99,13 @@ def transfer(encoder: StyleEncoder, decoder: Decoder, faces: Tensor, styles: Ten
 
 def save_decoder(decoder: Decoder, path: Path, provenance: dict[str, Any]) -> Path:
     """Write it, with its sizes, the fingerprint of its encoder and where it comes from."""
-    metadata = {
-        "format": FORMAT,
-        "config": json.dumps(asdict(decoder.config)),
-        "provenance": json.dumps(provenance),
-    }
-    tensors = {f"decoder.{name}": value for name, value in decoder.state_dict().items()}
-    write_safetensors(path, tensors, metadata, torch.float16)
-    return path
+    return save_network(decoder, KIND, path, config=asdict(decoder.config), provenance=provenance)
 
 
 def load_decoder(path: Path) -> Decoder:
     """A decoder in eval mode. Raises CheckpointError if the file is missing, damaged or something
     else."""
-    if not path.is_file():
-        raise CheckpointError(
-            f"{path} does not exist; a decoder is made by `python -m trainer.adain --checkpoint "
-            "FILE --natural DIR --art DIR --out runs/adain`, as its final.safetensors"
-        )
-    advice = "; `python -m trainer.adain` makes one"
-    metadata, keys = read_network_header(path, FORMAT, "is not a decoder of AdaIN", advice)
-    try:
-        decoder = Decoder(DecoderConfig(**json.loads(metadata["config"])))
-        decoder.load_state_dict(read_tensors(path, "decoder", keys))
-    except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{path} is a damaged decoder ({short(str(error))}); make it anew"
-        ) from error
-    decoder.to(memory_format=torch.channels_last)
-    return decoder.eval().requires_grad_(False)
+    return load_network(path, KIND, lambda sizes: Decoder(DecoderConfig(**sizes)), ())[0]
 
 
 def check_encoder(decoder: Decoder, encoder: StyleEncoder, path: Path, checkpoint: str) -> None:

@@ -4,7 +4,6 @@ It is trained on synthetic portraits, where both are known (`trainer.evaluator`)
 generator makes of them (`trainer.evaluate`).
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,13 +11,17 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from blendgan_core.checkpoint import read_tensors
-from blendgan_core.errors import CheckpointError, short
-from blendgan_core.files import write_safetensors
 from blendgan_core.layers import average_pool
-from blendgan_core.network_files import read_network_header
 
-FORMAT = "blendgan-evaluator-1"
+from .small_network import Kind, load_network, save_network
+
+KIND = Kind(
+    format="blendgan-evaluator-1",
+    prefix="evaluator",
+    name="evaluator",
+    maker="trainer.evaluator",
+    flags="--portraits DIR --out runs/evaluator",
+)
 BUILT_IN = Path(__file__).with_name("evaluator.safetensors")
 SIZE = 64  # pixels that it looks at
 GROUPS = 8  # of the normalisation
@@ -95,36 +98,13 @@ def _block(before: int, after: int, stride: int) -> nn.Sequential:
 
 def save_evaluator(evaluator: Evaluator, path: Path, test: dict[str, Any]) -> Path:
     """Write it in half precision, with what its test found in the header."""
-    config = evaluator.config
-    metadata = {
-        "format": FORMAT,
-        "config": json.dumps(vars(config)),
-        "test": json.dumps(test),
-    }
-    tensors = {f"evaluator.{name}": value for name, value in evaluator.state_dict().items()}
-    write_safetensors(path, tensors, metadata, torch.float16)
-    return path
+    return save_network(evaluator, KIND, path, config=vars(evaluator.config), test=test)
 
 
 def load_evaluator(path: Path) -> tuple[Evaluator, dict[str, Any]]:
     """An evaluator in eval mode, and what its test found. Raises CheckpointError if the file is
     missing, damaged or something else."""
-    if not path.is_file():
-        raise CheckpointError(
-            f"{path} does not exist; an evaluator is made by `python -m trainer.evaluator "
-            "--portraits DIR --out runs/evaluator`, as its final.safetensors"
-        )
-    advice = "; `python -m trainer.evaluator` makes one"
-    metadata, keys = read_network_header(path, FORMAT, "is not an evaluator", advice)
-    try:
-        sizes = json.loads(metadata["config"])
-        names = {k: tuple(v) if isinstance(v, list) else v for k, v in sizes.items()}
-        evaluator = Evaluator(EvaluatorConfig(**names))
-        evaluator.load_state_dict(read_tensors(path, "evaluator", keys))
-        test = json.loads(metadata["test"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{path} is a damaged evaluator ({short(str(error))}); make or fetch it anew"
-        ) from error
-    evaluator.to(memory_format=torch.channels_last)
-    return evaluator.eval().requires_grad_(False), test
+    evaluator, texts = load_network(
+        path, KIND, lambda sizes: Evaluator(EvaluatorConfig(**sizes)), ("test",)
+    )
+    return evaluator, texts["test"]

@@ -4,24 +4,26 @@ It is to synthetic portraits what ArcFace is to photos (`identity`): a loss that
 and leaves the style alone. `trainer.likeness` trains it, `trainer.pretrain --likeness` uses it.
 """
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from blendgan_core.checkpoint import read_tensors
-from blendgan_core.errors import CheckpointError, short
-from blendgan_core.files import write_safetensors
 from blendgan_core.layers import average_pool
-from blendgan_core.network_files import read_network_header
 
 from .draws import Draws
 from .evaluator_network import SIZE, convolutions
+from .small_network import Kind, load_network, save_network
 
-FORMAT = "blendgan-likeness-1"
+KIND = Kind(
+    format="blendgan-likeness-1",
+    prefix="likeness",
+    name="likeness network",
+    maker="trainer.likeness",
+    flags="--twins DIR --out runs/likeness",
+)
 NARROWEST = 0.45  # of the picture's side
 FARTHEST = 0.5  # of the room that a part has to move in
 
@@ -75,33 +77,9 @@ def likeness_loss(network: Likeness, draws: Draws, made: Tensor, sitters: Tensor
 
 def save_likeness(network: Likeness, path: Path, found: float | None) -> Path:
     """Write it in half precision; found: the share that its test found, for the header."""
-    metadata = {
-        "format": FORMAT,
-        "config": json.dumps(asdict(network.config)),
-        "found": json.dumps(found),
-    }
-    tensors = {f"likeness.{name}": value for name, value in network.state_dict().items()}
-    write_safetensors(path, tensors, metadata, torch.float16)
-    return path
+    return save_network(network, KIND, path, config=vars(network.config), found=found)
 
 
 def load_likeness(path: Path) -> Likeness:
     """A frozen network. Raises CheckpointError if the file is missing, damaged or another's."""
-    if not path.is_file():
-        raise CheckpointError(
-            f"--likeness {path} does not exist; `python -m trainer.likeness` makes one, as the "
-            "final.safetensors of its run"
-        )
-    advice = "; `python -m trainer.likeness` makes one"
-    metadata, keys = read_network_header(path, FORMAT, "is not a likeness network", advice)
-    try:
-        sizes = json.loads(metadata["config"])
-        sizes["channels"] = tuple(sizes["channels"])
-        network = Likeness(LikenessConfig(**sizes))
-        network.load_state_dict(read_tensors(path, "likeness", keys))
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{path} is a damaged likeness network ({short(str(error))}); make or fetch it anew"
-        ) from error
-    network.to(memory_format=torch.channels_last)
-    return network.eval().requires_grad_(False)
+    return load_network(path, KIND, lambda sizes: Likeness(LikenessConfig(**sizes)), ())[0]
