@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from cut_short import fails_after
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -23,6 +24,7 @@ from trainer.likeness_network import (
     same_part,
     save_likeness,
 )
+from trainer.losses import nt_xent_loss
 from trainer.twins import Twins
 
 PEOPLE = 6
@@ -95,25 +97,12 @@ def test_stopped_and_resumed_equals_unbroken(twins, tmp_path):
     unbroken = load_file(train_likeness(config))
     config = replace(config, out=tmp_path / "resumed")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trainer.likeness.nt_xent_loss", cut_at_the_fourth())
+        patch.setattr("trainer.likeness.nt_xent_loss", fails_after(3, nt_xent_loss))
         with pytest.raises(RuntimeError, match="cut"):
             train_likeness(config)
     resumed = load_file(train_likeness(replace(config, resume=True)))
     for name, weight in unbroken.items():
         assert torch.equal(weight, resumed[name]), name
-
-
-def cut_at_the_fourth():
-    from trainer.losses import nt_xent_loss
-
-    left = iter(range(3))
-
-    def cut(*args):
-        if next(left, None) is None:
-            raise RuntimeError("cut")
-        return nt_xent_loss(*args)
-
-    return cut
 
 
 def test_parts_are_the_same_of_all_pictures_and_other_ones_of_each_sample():

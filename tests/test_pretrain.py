@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from cut_short import fails_after
 from safetensors.torch import load_file
 from twin_pictures import draw_twins
 
@@ -284,23 +285,12 @@ def test_a_likeness_network_teaches_random_faces_and_is_resumed(twins, style_enc
 
     config = replace(config, out=tmp_path / "resumed")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trainer.pretrain.faces_between", cut_at_the_fifth())
+        patch.setattr("trainer.pretrain.faces_between", fails_after(4, faces_between))
         with pytest.raises(RuntimeError, match="cut"):
             pretrain(config)
     resumed = load_file(pretrain(replace(config, resume=True)))
     for name, weight in unbroken.items():
         assert torch.equal(weight, resumed[name]), name
-
-
-def cut_at_the_fifth():
-    left = iter(range(4))
-
-    def cut(*args):
-        if next(left, None) is None:
-            raise RuntimeError("cut")
-        return faces_between(*args)
-
-    return cut
 
 
 def test_it_goes_on_from_a_checkpoint_and_learns(twins, style_encoder, tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from cut_short import fails_after
 from safetensors.torch import load_file
 from twin_pictures import draw_twins
 
@@ -76,23 +77,12 @@ def test_stopped_and_resumed_equals_unbroken(twins, trained, tmp_path):
     """Cut after 24 steps of 40, so that it goes on from the state of step 20."""
     config = config_of(twins, tmp_path / "resumed")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trainer.vgg.Twins.batch", stop_at_the_25th(Twins.batch))
+        patch.setattr("trainer.vgg.Twins.batch", fails_after(24, Twins.batch))
         with pytest.raises(RuntimeError, match="cut"):
             train_vgg(config)
     resumed = load_file(train_vgg(replace(config, resume=True)))
     for name, weight in load_file(trained).items():
         assert torch.equal(weight, resumed[name]), name
-
-
-def stop_at_the_25th(batch):
-    calls = iter(range(24))
-
-    def cut(*args):
-        if next(calls, None) is None:
-            raise RuntimeError("cut")
-        return batch(*args)
-
-    return cut
 
 
 def test_a_style_encoder_takes_its_vgg_and_width(twins, trained, tmp_path):
