@@ -128,12 +128,12 @@ def pretrain(config: PretrainConfig) -> Path | None:
     natural = ImageSet(config.natural, resolution, at_least=config.batch)
     twins = Twins(config.twins, resolution)
     art = ImageSet(config.art, resolution) if config.art else None
+    styled = ImageSet([config.twins / "styled", *config.art], resolution)
     if not config.resume:
         if config.fresh_styles:
             codes, latents = codes_of(style_encoder, twins.styled), latents_of(encoder, natural)
             start_styles_(generator, codes, latents)
         elif config.init:
-            styled = ImageSet([config.twins / "styled", *config.art], resolution)
             keep_styles_(generator, style_encoder, styled, config.init)
         pupils.average_generator.load_state_dict(generator.state_dict())
     sets = {"natural": natural, "twins": twins.styled} | ({"art": art} if art else {})
@@ -205,13 +205,10 @@ def pretrain(config: PretrainConfig) -> Path | None:
             with torch.no_grad():
                 maps = [maps[:in_style] for maps in noise]
                 unstyled = generator.synthesis(strangers[:in_style], maps)
-            for kind, pictures_of_kind, sitters_of_kind in (
-                ("natural", made[0], faces),
-                ("styled", made[1], photos),
-                ("stranger", made[2][:in_style], unstyled),
-            ):
-                some = draws.part(slice(len(pictures_of_kind)))
-                loss = likeness_loss(likeness, some, pictures_of_kind, sitters_of_kind)
+            seen_in = {"natural": faces, "styled": photos, "stranger": unstyled}
+            for (kind, people), ours in zip(seen_in.items(), made, strict=True):
+                ours = ours[: len(people)]
+                loss = likeness_loss(likeness, draws.part(slice(len(people))), ours, people)
                 losses[f"{kind}_likeness"] = config.likeness_weight * loss
         learnt = {}
         if critic:
@@ -233,7 +230,7 @@ def pretrain(config: PretrainConfig) -> Path | None:
         made, average_encoder = pupils.average_generator.cpu(), pupils.average_encoder.cpu()
         fit_face_mapping_(made.face_mapping, latents_of(average_encoder, natural))
         made.measure_w_mean_()
-        made.measure_styles_(codes_of(style_encoder.cpu(), art or twins.styled))
+        made.measure_styles_(codes_of(style_encoder.cpu(), styled))
         provenance = {
             "kind": "pretrained",
             "natural": f"{len(natural)} pictures",
