@@ -317,6 +317,20 @@ def test_it_goes_on_from_a_checkpoint_and_learns(twins, style_encoder, tmp_path)
     assert after_noise.abs().item() < 0.3
 
 
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ({"anneal": 1.5}, "--anneal is 1.5, expected 0..1"),
+        ({"encoder_rate": 0.0}, "--encoder-rate is 0.0, expected more than 0"),
+        ({"likeness": Path("no.safetensors")}, "--likeness no.safetensors is no file that exists"),
+    ],
+)
+def test_what_a_flag_cannot_have_is_refused(twins, style_encoder, tmp_path, wrong, message):
+    with pytest.raises(BlendGANError, match=message):
+        pretrain(replace(config_of(twins, style_encoder, tmp_path / "run"), **wrong))
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_start_without_a_generator_is_refused(twins, style_encoder, tmp_path):
     encoder_only = tmp_path / "style.safetensors"
     save(BlendGAN.assemble(None, blendgan_core.load(style_encoder).style_encoder), encoder_only)

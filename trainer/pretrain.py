@@ -112,7 +112,11 @@ def same_in_all_layers(w_face: Tensor) -> Tensor:
 
 def pretrain(config: PretrainConfig) -> Path | None:
     """Run the training; return the final checkpoint's path, or None after a dry run."""
-    require_files(config, {"style_encoder": "a checkpoint of trainer.style_encoder"})
+    expected = {
+        "style_encoder": "a checkpoint of trainer.style_encoder",
+        "likeness": "a network of trainer.likeness",
+    }
+    require_files(config, expected)
     run = Run(config)
     run.seed_weights()
     pupils = Pupils(config).to(run.device, memory_format=torch.channels_last)
