@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 from faulty_commands import run_command
-from safetensors.torch import load_file
+from resumption import assert_same_weights
 from small_trainings import run_small_trainings
 
 import blendgan_core
@@ -28,13 +27,8 @@ def commands(tmp_path_factory) -> dict[str, list[str]]:
     return {"root": root} | run_small_trainings(root, pictures=4, shared=shared)
 
 
-def unbroken(commands, name: str) -> dict[str, torch.Tensor]:
-    return load_file(commands["root"] / name / "final.safetensors")
-
-
-def assert_equal(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> None:
-    assert before.keys() == after.keys()
-    assert all(torch.equal(before[key], after[key]) for key in before)
+def unbroken(commands, name: str) -> Path:
+    return commands["root"] / name / "final.safetensors"
 
 
 def files(folder: Path) -> list[Path]:
@@ -64,7 +58,7 @@ def test_killed_and_resumed_equals_unbroken(commands, tmp_path, name, fault):
     assert run_command(name, command, printed, fault) == -signal.SIGKILL
     assert not (out / "final.safetensors").exists()
     assert run_command(name, [*command, "--resume"], printed) == 0, printed.read_text()
-    assert_equal(unbroken(commands, name), load_file(out / "final.safetensors"))
+    assert_same_weights(unbroken(commands, name), out / "final.safetensors")
     assert without_speed(out / "log.jsonl") == without_speed(commands["root"] / name / "log.jsonl")
     assert files(out) == files(commands["root"] / name)
 
@@ -78,7 +72,7 @@ def test_a_full_disk_ends_in_one_line_and_keeps_the_last_good_state(commands, tm
     assert "No space left on device" in last and "The last good state is kept" in last
     assert [file.name for file in (out / "state").iterdir()] == ["latest.pt"]
     assert run_command("psp", [*command, "--resume"], printed) == 0, printed.read_text()
-    assert_equal(unbroken(commands, "psp"), load_file(out / "final.safetensors"))
+    assert_same_weights(unbroken(commands, "psp"), out / "final.safetensors")
 
 
 @pytest.mark.parametrize("name", ["gan", "psp"])
@@ -92,4 +86,4 @@ def test_an_interrupt_leaves_a_usable_checkpoint_and_can_be_resumed(commands, tm
     provenance = read_header(final)["provenance"]
     assert "3 x 2" in provenance["psp"] if name == "psp" else provenance["steps"] == 3
     assert run_command(name, [*command, "--resume"], printed) == 0, printed.read_text()
-    assert_equal(unbroken(commands, name), load_file(final))
+    assert_same_weights(unbroken(commands, name), final)

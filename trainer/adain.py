@@ -20,7 +20,7 @@ from .adain_network import Decoder, DecoderConfig, adain, save_decoder, statisti
 from .cli import run_cli
 from .data import Feed, ImageSet, random_flip
 from .draws import FIXED_SEED
-from .ema import half_life_decay, update_ema_
+from .ema import early_decay, half_life_decay, update_ema_
 from .evaluator_network import SIZE
 from .fingerprint import fingerprint
 from .run import Run
@@ -96,8 +96,7 @@ def train_adain(config: AdainConfig) -> Path | None:
         (total + config.reconstruction_weight * losses["reconstruction"]).backward()
         processes.average_gradients_(decoder.parameters())
         optimizer.step()
-        # the first weights are forgotten at once, in a short run too
-        update_ema_(average, decoder, min(decay, run.step / (run.step + 10)))
+        update_ema_(average, decoder, early_decay(decay, run.step))
         return {name: loss.detach() for name, loss in losses.items()}
 
     def finish() -> Path:

@@ -28,6 +28,11 @@ def random_affine(images: Tensor, draws: Draws) -> Tensor:
         torch.stack([sin + shear_y * MAX_SHEAR, cos, 2 * shift_y * MAX_SHIFT], dim=1),
     ]
     matrices = torch.stack(rows, dim=1).to(images)  # [N, 2, 3]
+    return random_flip(resample(images, matrices), draws)
+
+
+def resample(images: Tensor, matrices: Tensor) -> Tensor:
+    """Show at each place of [-1, 1] what a picture has at matrix @ (x, y, 1); beyond the border it
+    is reflected. images: [N, C, H, W]; matrices: [N, 2, 3] -> like images."""
     grid = F.affine_grid(matrices, list(images.shape), align_corners=False)
-    moved = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
-    return random_flip(moved, draws)
+    return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)

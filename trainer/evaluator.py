@@ -16,10 +16,11 @@ from torch.nn import functional as F
 from blendgan_core.sheets import write_sheet
 
 from . import processes
+from .augment import resample
 from .cli import run_cli
 from .data import Feed
 from .draws import Draws
-from .ema import half_life_decay, update_ema_
+from .ema import early_decay, half_life_decay, update_ema_
 from .evaluator_network import SIZE, Evaluator, EvaluatorConfig, Reading, save_evaluator
 from .measures import confusion, r2
 from .portrait_labels import ATTRIBUTES, NATURAL, LabelledPortraits, mirror
@@ -80,8 +81,7 @@ def train_evaluator(config: EvaluatorTrainingConfig) -> Path | None:
         (style + config.attribute_weight * attributes).backward()
         processes.average_gradients_(evaluator.parameters())
         optimizer.step()
-        # the first weights are forgotten at once, in a short run too
-        update_ema_(average, evaluator, min(decay, run.step / (run.step + 10)))
+        update_ema_(average, evaluator, early_decay(decay, run.step))
         return {"style": style.detach(), "attributes": attributes.detach()}
 
     def finish() -> Path:
@@ -139,8 +139,7 @@ def shift_and_mirror(images: Tensor, targets: Tensor, draws: Draws) -> tuple[Ten
     shift = ((draws.uniform(2) * 2 - 1) * MOST_PIXELS).round() * (2 / images.shape[-1])
     zero, one = torch.zeros_like(sign), torch.ones_like(sign)
     rows = [torch.stack([sign, zero, shift[:, 0]], 1), torch.stack([zero, one, shift[:, 1]], 1)]
-    grid = F.affine_grid(torch.stack(rows, 1), list(images.shape), align_corners=False)
-    moved = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+    moved = resample(images, torch.stack(rows, 1))
     return moved, torch.where(sign[:, None] < 0, mirror(targets), targets)
 
 

@@ -21,7 +21,7 @@ from blendgan_core.sheets import write_sheet
 
 from . import processes
 from .cli import run_cli
-from .ema import half_life_decay, update_ema_
+from .ema import early_decay, half_life_decay, update_ema_
 from .five_points_cutouts import cached_cutouts
 from .five_points_samples import Samples, draw_samples
 from .five_points_scenes import make_scenes
@@ -108,7 +108,7 @@ def train_five_points(config: FivePointsConfig) -> Path | None:
         for network in networks.values():
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
-        update_ema_(average, networks, min(decay, run.step / (run.step + 10)))
+        update_ema_(average, networks, early_decay(decay, run.step))
         return {name: loss.detach() for name, loss in losses.items()}
 
     def finish() -> Path:

@@ -18,7 +18,7 @@ from . import processes
 from .annealing import anneal_, cosine
 from .cli import run_cli
 from .data import Feed, ImageSet, random_flip
-from .ema import half_life_decay, update_ema_
+from .ema import early_decay, half_life_decay, update_ema_
 from .likeness_network import Likeness, LikenessConfig, same_part, save_likeness
 from .losses import nt_xent_loss
 from .run import Run
@@ -86,8 +86,7 @@ def train_likeness(config: LikenessTrainingConfig) -> Path | None:
         (loss * processes.count()).backward()
         processes.average_gradients_(network.parameters())
         optimizer.step()
-        # the first weights are forgotten at once, in a short run too
-        update_ema_(average, network, min(decay, run.step / (run.step + 10)))
+        update_ema_(average, network, early_decay(decay, run.step))
         return {"nt_xent": loss.detach()}
 
     def measure() -> dict[str, float]:

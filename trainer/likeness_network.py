@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from blendgan_core.layers import average_pool
 
+from .augment import resample
 from .draws import Draws
 from .evaluator_network import SIZE, convolutions
 from .small_network import Kind, load_network, save_network
@@ -60,8 +61,8 @@ def same_part(draws: Draws, *pictures: Tensor) -> list[Tensor]:
     place = (draws.uniform(2) * 2 - 1) * FARTHEST * (1 - side[:, None])  # [N, 2]
     zero = torch.zeros_like(side)
     rows = [torch.stack([side, zero, place[:, 0]], 1), torch.stack([zero, side, place[:, 1]], 1)]
-    grid = F.affine_grid(torch.stack(rows, 1), list(pictures[0].shape), align_corners=False)
-    return [F.grid_sample(images, grid, align_corners=False) for images in pictures]
+    matrices = torch.stack(rows, 1)
+    return [resample(images, matrices) for images in pictures]
 
 
 def likeness_loss(network: Likeness, draws: Draws, made: Tensor, sitters: Tensor) -> Tensor:
