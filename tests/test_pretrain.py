@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from resumption import assert_same_weights, cut_and_resumed
 from safetensors.torch import load_file
 from twin_pictures import draw_twins
@@ -269,6 +270,23 @@ def test_stopped_and_resumed_equals_unbroken(twins, style_encoder, tmp_path):
     assert_same_weights(unbroken, pretrain(replace(config, resume=True)))
 
 
+def test_photos_take_the_place_of_faces_in_every_second_step(
+    twins, style_encoder, tmp_path, monkeypatch
+):
+    """Of two faces a step one is a photo: white, where all others are grey."""
+    Image.new("RGB", (32, 32), "white").save(tmp_path / "photo.png")
+    seen = []
+
+    def watch(faces: torch.Tensor, share: float):
+        seen.append((faces > 0.99).flatten(1).all(dim=1).tolist())
+        return as_photographed(faces, share)
+
+    monkeypatch.setattr("trainer.pretrain.as_photographed", watch)
+    photos = {"photos": (tmp_path / "photo.png",), "photo_share": 0.5}
+    pretrain(replace(config_of(twins, style_encoder, tmp_path / "run"), steps=4, **photos))
+    assert seen == [[True, False], [False, False]] * 2
+
+
 def test_a_likeness_network_teaches_random_faces_and_is_resumed(twins, style_encoder, tmp_path):
     torch.manual_seed(0)
     path = save_likeness(Likeness(LikenessConfig(channels=(8,) * 4)), tmp_path / "l.safetensors", 1)
@@ -316,6 +334,7 @@ def test_it_goes_on_from_a_checkpoint_and_learns(twins, style_encoder, tmp_path)
     [
         ({"anneal": 1.5}, "--anneal is 1.5, expected 0..1"),
         ({"encoder_rate": 0.0}, "--encoder-rate is 0.0, expected more than 0"),
+        ({"photos": (Path("photos"),)}, "but --photo-share is 0"),
         ({"likeness": Path("no.safetensors")}, "--likeness no.safetensors is no file that exists"),
     ],
 )

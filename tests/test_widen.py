@@ -8,10 +8,11 @@ import torch
 import blendgan_core
 from blendgan_core.blendgan import BlendGAN
 from blendgan_core.checkpoint import read
-from blendgan_core.config import GeneratorConfig
+from blendgan_core.config import GeneratorConfig, PSPConfig
 from blendgan_core.discriminators import Discriminator, ProjectionDiscriminator
 from blendgan_core.errors import BlendGANError
 from blendgan_core.generator import Generator
+from blendgan_core.psp_encoder import PSPEncoder
 from trainer.widen import DISCRIMINATORS, WidenConfig, widen
 
 SIZES = GeneratorConfig(resolution=32, z_dim=8, w_dim=8, channel_base=128, channel_max=16)
@@ -32,50 +33,106 @@ def start(tmp_path_factory) -> Path:
     return blendgan_core.save(BlendGAN.assemble(generator), path, {}, extras)
 
 
-def test_a_wider_model_computes_the_same_and_can_learn(start, tmp_path):
-    path = widen(WidenConfig(checkpoint=start, channel_base=256, out=tmp_path / "wide.safetensors"))
+def verdicts_of(file: Path, pictures: torch.Tensor) -> dict[str, torch.Tensor]:
+    """What the discriminators of a checkpoint say."""
+    sizes, verdicts = blendgan_core.load(file).generator.config, {}
+    codes = torch.randn(len(pictures), 8, generator=torch.Generator().manual_seed(3))
+    for name, weights in read(file).extras.items():
+        network = DISCRIMINATORS[name](sizes)
+        network.load_state_dict(weights)
+        verdicts[name] = network(pictures, *([codes] if name == "d_style_latent" else []))
+    return verdicts
+
+
+@pytest.mark.parametrize(
+    ("flags", "channels"),
+    [
+        ({"channel_base": 256}, [16, 16, 16, 8]),
+        ({"channel_base": 512, "channel_max": 32}, [32, 32, 32, 16]),
+        ({"channel_max": 48}, [32, 16, 8, 4]),
+    ],
+)
+def test_a_wider_model_computes_the_same_and_can_learn(start, tmp_path, flags, channels):
+    path = widen(WidenConfig(checkpoint=start, **flags, out=tmp_path / "wide.safetensors"))
     narrow, wide = (blendgan_core.load(file).generator for file in (start, path))
-    assert [wide.config.channels(size) for size in (4, 8, 16, 32)] == [16, 16, 16, 8]
-    w = torch.randn(3, SIZES.num_layers, 8)
+    assert [wide.config.channels(size) for size in (4, 8, 16, 32)] == channels
+    w = torch.randn(6, SIZES.num_layers, 8)
     noise = narrow.synthesis.fixed_noise()
     pictures = wide.synthesis(w, noise)
     torch.testing.assert_close(pictures, narrow.synthesis(w, noise), rtol=1e-4, atol=1e-4)
 
-    extras = [read(file).extras for file in (start, path)]
-    assert set(extras[1]) == {"d_face", "d_style_latent"}
-    for name, given in (("d_face", ()), ("d_style_latent", (torch.randn(3, 8),))):
-        before, after = (DISCRIMINATORS[name](generator.config) for generator in (narrow, wide))
-        before.load_state_dict(extras[0][name])
-        after.load_state_dict(extras[1][name])
-        verdicts = [network(pictures.detach(), *given) for network in (before, after)]
-        torch.testing.assert_close(*verdicts, rtol=1e-4, atol=1e-4)
+    before, after = (verdicts_of(file, pictures.detach()) for file in (start, path))
+    assert set(after) == {"d_face", "d_style_latent"}
+    torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-4)
 
-    wide.requires_grad_(True).synthesis(w, noise).square().mean().backward()
-    last = wide.synthesis.to_rgbs[-1].conv.weight
-    assert (last[:, 4:] == 0).all() and (last.grad[:, 4:] != 0).all()
+    # whatever is new learns within three steps: first what reads it, then it
+    fresh = {name: p.clone() for name, p in wide.synthesis.named_parameters()}
+    optimizer = torch.optim.Adam(wide.requires_grad_(True).synthesis.parameters(), lr=0.01)
+    for _ in range(3):
+        optimizer.zero_grad()
+        wide.synthesis(w, noise).square().mean().backward()
+        optimizer.step()
+    moved = {name: p != fresh[name] for name, p in wide.synthesis.named_parameters()}
+    for name in ("constant", "convs.0.conv.weight", "convs.6.conv.weight"):
+        assert moved[name].float().mean() > 0.99, name
+
+
+def test_a_larger_encoder_computes_the_same_and_can_learn(start, tmp_path):
+    sizes = PSPConfig(
+        image_size=32, channels=(4, 4, 8, 8), blocks=(1, 1, 2, 1), w_dim=8, num_layers=8
+    )
+    encoder = PSPEncoder(sizes).train()
+    for _ in range(20):
+        encoder(torch.rand(4, 3, 32, 32) * 2 - 1)  # for the normalisations' statistics
+    path = tmp_path / "narrow.safetensors"
+    blendgan_core.save(BlendGAN.assemble(Generator(SIZES), psp_encoder=encoder.eval()), path)
+    flags = {"channels": (6, 6, 12, 12), "blocks": (1, 2, 3, 2)}
+    wide = widen(WidenConfig(checkpoint=path, **flags, out=tmp_path / "wide.safetensors"))
+    model = blendgan_core.load(wide)
+    assert model.generator.config == SIZES
+    large = model.psp_encoder
+    assert (large.config.channels, large.config.blocks) == ((6, 6, 12, 12), (1, 2, 3, 2))
+    images = torch.rand(4, 3, 32, 32) * 2 - 1
+    torch.testing.assert_close(large(images), encoder(images), rtol=1e-4, atol=1e-4)
+    fresh = {name: p.clone() for name, p in large.named_parameters()}
+    optimizer = torch.optim.Adam(large.requires_grad_(True).train().parameters(), lr=0.01)
+    for _ in range(3):
+        optimizer.zero_grad()
+        large(images).square().mean().backward()
+        optimizer.step()
+    for name in ("input_layer.0.weight", "stages.1.1.residual.4.weight", "lateral_fine.weight"):
+        assert (dict(large.named_parameters())[name] != fresh[name]).all(), name
 
 
 @pytest.mark.parametrize(
-    ("base", "message"),
+    ("flags", "message"),
     [
-        (128, "--channel-base is 128, expected more than the checkpoint's 128"),
-        (64, "expected more than"),
+        ({}, "all of these channels and blocks already"),
+        ({"channel_base": 128}, "all of these channels and blocks already"),
+        ({"channel_base": 64}, "--channel-base is 64, expected at least the 128 of"),
+        ({"channel_max": 8}, "--channel-max is 8, expected at least the 16 of"),
+        ({"channel_max": 24}, "the 16 channels at 4 x 4 pixels would become 24"),
+        ({"channels": (8, 8, 8, 8)}, "has no pSp encoder to widen"),
     ],
 )
-def test_what_is_not_wider_is_refused(start, tmp_path, base, message):
-    config = WidenConfig(checkpoint=start, channel_base=base, out=tmp_path / "wide.safetensors")
+def test_what_is_not_wider_is_refused(start, tmp_path, flags, message):
+    config = WidenConfig(checkpoint=start, out=tmp_path / "wide.safetensors", **flags)
     with pytest.raises(BlendGANError, match=message):
         widen(config)
     assert not config.out.exists()
 
 
-def test_limits_of_the_checkpoint_are_named(tmp_path):
-    for sizes, base, message in (
-        ({"channel_base": 32}, 64, "would change the 8 channels at 4 x 4 pixels to 16"),
-        ({"channel_base": 512}, 1024, "adds nothing"),
+def test_sizes_that_add_nothing_or_change_shortcuts_are_named(tmp_path):
+    sizes = PSPConfig(
+        image_size=32, channels=(4, 4, 8, 8), blocks=(1, 1, 1, 1), w_dim=8, num_layers=8
+    )
+    config = GeneratorConfig(resolution=32, z_dim=8, w_dim=8, channel_base=512, channel_max=16)
+    path = tmp_path / "narrow.safetensors"
+    blendgan_core.save(BlendGAN.assemble(Generator(config), psp_encoder=PSPEncoder(sizes)), path)
+    for flags, message in (
+        ({"channel_base": 1024}, "channel_base 1024 and channel_max 16 add nothing"),
+        ({"channels": (4, 8, 8, 8)}, "expected stages of equal channels where"),
+        ({"blocks": (0, 1, 1, 1)}, "--blocks is .0, 1, 1, 1., expected at least"),
     ):
-        config = GeneratorConfig(resolution=32, z_dim=8, w_dim=8, channel_max=16, **sizes)
-        path = tmp_path / f"{base}.safetensors"
-        blendgan_core.save(BlendGAN.assemble(Generator(config)), path)
         with pytest.raises(BlendGANError, match=message):
-            widen(WidenConfig(checkpoint=path, channel_base=base, out=tmp_path / "x.safetensors"))
+            widen(WidenConfig(checkpoint=path, **flags, out=tmp_path / "x.safetensors"))

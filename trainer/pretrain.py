@@ -17,7 +17,7 @@ import blendgan_core
 from blendgan_core.blendgan import BlendGAN
 from blendgan_core.checkpoint import read
 from blendgan_core.config import GeneratorConfig, PSPConfig
-from blendgan_core.errors import CheckpointError
+from blendgan_core.errors import BlendGANError, CheckpointError
 from blendgan_core.generator import Generator
 from blendgan_core.precision import PRECISIONS
 from blendgan_core.psp_encoder import PSPEncoder
@@ -117,6 +117,11 @@ def pretrain(config: PretrainConfig) -> Path | None:
         "likeness": "a network of trainer.likeness",
     }
     require_files(config, expected)
+    if config.photos and not config.photo_share:
+        raise BlendGANError(
+            "--photos are to be a part of the faces, but --photo-share is 0; give it, or leave "
+            "--photos out"
+        )
     run = Run(config)
     run.seed_weights()
     pupils = Pupils(config).to(run.device, memory_format=torch.channels_last)
@@ -132,6 +137,7 @@ def pretrain(config: PretrainConfig) -> Path | None:
     natural = ImageSet(config.natural, resolution, at_least=config.batch)
     twins = Twins(config.twins, resolution)
     art = ImageSet(config.art, resolution) if config.art else None
+    photo_set = ImageSet(config.photos, resolution) if config.photos else None
     styled = ImageSet([config.twins / "styled", *config.art], resolution)
     if not config.resume:
         if config.fresh_styles:
@@ -140,10 +146,11 @@ def pretrain(config: PretrainConfig) -> Path | None:
         elif config.init:
             keep_styles_(generator, style_encoder, styled, config.init)
         pupils.average_generator.load_state_dict(generator.state_dict())
-    sets = {"natural": natural, "twins": twins.styled} | ({"art": art} if art else {})
+    sets = {"natural": natural, "twins": twins.styled, "art": art, "photos": photo_set}
     feeds = {
         name: Feed(pictures, name, config.batch, config.seed, run.samples)
         for name, pictures in sets.items()
+        if pictures
     }
     weights = [
         {"params": list(part.parameters()), "lr": config.lr * rate}
@@ -175,7 +182,11 @@ def pretrain(config: PretrainConfig) -> Path | None:
     def step() -> dict[str, Tensor]:
         anneal_(optimizer, late(run.step, config.steps, config.anneal))
         draws = run.draws()
-        faces = random_flip(feeds["natural"](run.step)[0].to(run.device), draws)
+        faces = feeds["natural"](run.step)[0]
+        if photo_set and run.step % 2 == 0:  # the steps in which layers have their own latents
+            count = round(config.photo_share * len(faces))
+            faces[:count] = feeds["photos"](run.step)[0][:count]
+        faces = random_flip(faces.to(run.device), draws)
         seen, faces = as_photographed(faces, config.photo_share)
         photos, wanted, looks = twins.batch(feeds["twins"].indices(run.step), run.device)
         photos, wanted = random_flip(torch.cat([photos, wanted], dim=1), draws).split(3, dim=1)
@@ -240,6 +251,7 @@ def pretrain(config: PretrainConfig) -> Path | None:
             "natural": f"{len(natural)} pictures",
             "art": f"{len(twins.styled)} twins in {len(twins.styled.styles)} styles, "
             f"{len(art or ())} others",
+            "photos": f"{len(photo_set or ())} pictures",
             "licence": config.data_licence,
             "steps": run.step,
             "images": run.step * config.batch,

@@ -68,6 +68,10 @@ class PretrainConfig(TrainingConfig):
     photo_share: float = 0.0
     """0..1, of the natural faces: these the pSp encoder sees as a bad camera takes them, so that it
     knows photos though it learns on drawings"""
+    photos: tuple[Path, ...] = ()
+    """aligned photos, or paintings like them, which take the place of that share of the natural
+    faces in every second step: folders, zips or shards of them. Random faces are none the more like
+    them"""
     precision: Literal["fp32", "bf16"] = "fp32"
     """of the convolutions; losses, the style encoder and weights stay fp32"""
     resolution: int = 64
