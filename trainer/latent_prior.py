@@ -19,7 +19,7 @@ def fit_face_mapping_(mapping: MappingNetwork, latents: Tensor) -> None:
 
     Their main axes come first, in case z has fewer values than a latent.
     """
-    mean, axes, deviations = _axes_of(latents)
+    mean, axes, deviations = axes_of(latents)
     _set_linear_(mapping, axes * deviations, mean)
 
 
@@ -32,15 +32,15 @@ def start_style_mapping_(mapping: MappingNetwork, codes: Tensor, latents: Tensor
     of a face and a style can be told apart, which a mapping with random weights, whose latents lie
     in a few directions, does not allow.
     """
-    mean, axes, deviations = _axes_of(latents)
-    centre, code_axes, code_deviations = _axes_of(pixel_norm(codes))
+    mean, axes, deviations = axes_of(latents)
+    centre, code_axes, code_deviations = axes_of(pixel_norm(codes))
     count = min(axes.shape[1], code_axes.shape[1])
     matrix = axes.flip(1)[:, :count] @ code_axes[:, :count].t()  # [W, S]
     matrix *= deviations.square().sum().sqrt() / code_deviations[:count].square().sum().sqrt()
     _set_linear_(mapping, matrix, mean - matrix @ centre)
 
 
-def _axes_of(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def axes_of(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """values: [M, D] -> mean [D], main axes [D, D] in columns, deviations [D], largest first."""
     mean = values.mean(dim=0)
     variances, axes = torch.linalg.eigh((values - mean).t().cov())  # from small to large
