@@ -17,6 +17,7 @@ from blendgan_core.checkpoint import read_header, save
 from blendgan_core.config import GeneratorConfig
 from blendgan_core.errors import BlendGANError
 from blendgan_core.generator import MappingNetwork
+from trainer.camera import as_photographed
 from trainer.critic import Critic
 from trainer.draws import Draws
 from trainer.latent_prior import fit_face_mapping_, start_style_mapping_
@@ -24,7 +25,6 @@ from trainer.likeness_network import Likeness, LikenessConfig, save_likeness
 from trainer.picture_losses import picture_losses
 from trainer.pretrain import (
     PretrainConfig,
-    as_photographed,
     blur_latents,
     faces_between,
     pretrain,

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from resumption import assert_same_weights, cut_and_resumed
 from safetensors.torch import save_file
 from tiny_model import tiny_model
 from torch import nn
@@ -17,6 +18,7 @@ from blendgan_core.config import PSPConfig
 from blendgan_core.errors import BlendGANError
 from blendgan_core.psp_encoder import PSPEncoder
 from trainer import identity, perceptual, psp
+from trainer.likeness_network import Likeness, LikenessConfig, save_likeness
 from trainer.psp import PSPTrainingConfig, train_psp
 
 TINY_TRUNK = PSPConfig(channels=(4, 4, 8, 8), blocks=(1, 2, 1, 1), w_dim=1, num_layers=1)
@@ -284,6 +286,36 @@ def test_a_training_learns_with_all_files_and_leaves_them_alone(files, tmp_path,
     assert model.provenance["psp"].endswith("L2, LPIPS and identity")
 
 
+def test_likeness_and_photos_teach_and_are_resumed(files, tmp_path, monkeypatch):
+    """One of two faces is seen as a camera takes it; both are compared with one that has no blur or
+    noise, by the likeness network too."""
+    network = Likeness(LikenessConfig(channels=(8,) * 4))
+    path = save_likeness(network, tmp_path / "likeness.safetensors", None)
+    flags = {"likeness": path, "photo_share": 0.5, "anneal": 0.5, "steps": 4}
+    config = psp_config(files, tmp_path / "unbroken", **flags)
+    seen_and_wanted = []
+
+    def listen(criteria, base, encoder, seen, faces, draws):
+        losses = reconstruction_losses(criteria, base, encoder, seen, faces, draws)
+        assert set(losses) == {"l2", "perceptual", "likeness", "deviation"}
+        seen_and_wanted.append((seen == faces).flatten(1).all(dim=1).tolist())
+        return losses
+
+    reconstruction_losses = psp.reconstruction_losses
+    with monkeypatch.context() as patch:
+        patch.setattr(psp, "reconstruction_losses", listen)
+        unbroken = train_psp(config)
+    assert [second for _, second in seen_and_wanted] == [True] * 4
+    assert [first for first, _ in seen_and_wanted].count(False) >= 2  # some cameras do no harm
+    words = blendgan_core.load(unbroken).provenance["psp"]
+    assert words.endswith("compared by L2, VGG features and likeness")
+
+    config = replace(config, out=tmp_path / "resumed")
+    target = "trainer.psp.reconstruction_losses"
+    resumed = cut_and_resumed(train_psp, config, target, reconstruction_losses, 3)
+    assert_same_weights(unbroken, resumed)
+
+
 CONTRADICTIONS = {
     "LPIPS without AlexNet": ({"lpips": "alex"}, "--lpips needs --alexnet"),
     "AlexNet without LPIPS": ({"alexnet": "torchvision"}, "--alexnet needs --lpips"),
@@ -294,6 +326,14 @@ CONTRADICTIONS = {
     "a network without its weight": (
         {"identity": "ir", "identity_weight": 0.0},
         "--identity has no effect when --identity-weight is 0",
+    ),
+    "a weight without its likeness": (
+        {"likeness_weight": 0.5},
+        "--likeness-weight is 0.5, but there is no --likeness",
+    ),
+    "a missing likeness": (
+        {"likeness": Path("gone")},
+        "--likeness gone is no file .* trainer.likeness",
     ),
     "LPIPS without its weight": (
         {"lpips": "alex", "alexnet": "torchvision", "perceptual_weight": 0.0},

@@ -1,6 +1,6 @@
 """What a bad camera makes of a picture: colour, contrast, blur, noise and JPEG, at random.
 
-Pictures are [N, 3, H, W], about 0..1; every sample draws its own numbers.
+Pictures are [N, 3, H, W], about 0..1 if not said otherwise; every sample draws its own numbers.
 """
 
 import math
@@ -10,6 +10,22 @@ from torch import Tensor
 from torch.nn import functional as F
 
 BLOCK = 8  # of JPEG
+STRENGTH = 0.7  # of a training's colours and light
+
+
+def as_photographed(faces: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """What the encoder sees of faces and what they should become: the first `share` of them in the
+    colours and the light of a bad camera, which both have, with its blur, noise and blocks, which
+    the encoder alone sees. faces: [N, 3, R, R] in [-1, 1] -> the same, twice."""
+    count = round(share * len(faces))
+    if not count:
+        return faces, faces
+    # the same in every process, as torch's own numbers are, and after a resume
+    numbers = torch.Generator().manual_seed(int(torch.randint(2**31, ())))
+    recoloured = recolour((faces[:count].cpu() + 1) / 2, numbers, STRENGTH).clamp(0, 1)
+    taken = degrade(recoloured, numbers).clamp(0, 1)
+    first = (part.to(faces) * 2 - 1 for part in (taken, recoloured))
+    return tuple(torch.cat([part, faces[count:]]) for part in first)
 
 
 def recolour(images: Tensor, generator: torch.Generator, strength: float) -> Tensor:

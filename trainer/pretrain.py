@@ -26,7 +26,7 @@ from blendgan_core.style_encoder import StyleEncoder
 
 from . import processes
 from .annealing import anneal_, late
-from .camera import degrade, recolour
+from .camera import as_photographed
 from .cli import run_cli
 from .critic import Critic
 from .data import Feed, ImageSet, random_flip
@@ -47,7 +47,6 @@ GRID_ROWS = 8
 STRONGEST = 4  # indicators 0..3 are trained to give the whole style
 STYLE_MAPPING_RATE = 20
 JUDGE = "d_style_latent"  # the critic's name in a checkpoint
-CAMERA = 0.7  # strength of its colours and light
 PRIOR_PICTURES = 4096  # whose latents the face mapping learns to draw
 
 
@@ -286,21 +285,6 @@ def start_styles_(generator: Generator, codes: Tensor, latents: Tensor) -> None:
     start_style_mapping_(generator.style_mapping, codes, latents)
     place = torch.arange(generator.config.num_layers) / generator.config.num_layers
     generator.blending.alpha.copy_(((place - 0.2) / 0.3).clamp(0, 1) * 0.9)
-
-
-def as_photographed(faces: Tensor, share: float) -> tuple[Tensor, Tensor]:
-    """What the encoder sees of faces and what they should become: the first `share` of them in the
-    colours and the light of a bad camera, which both have, with its blur, noise and blocks, which
-    the encoder alone sees. faces: [N, 3, R, R] in [-1, 1] -> the same, twice."""
-    count = round(share * len(faces))
-    if not count:
-        return faces, faces
-    # the same in every process, as torch's own numbers are, and after a resume
-    numbers = torch.Generator().manual_seed(int(torch.randint(2**31, ())))
-    recoloured = recolour((faces[:count].cpu() + 1) / 2, numbers, CAMERA).clamp(0, 1)
-    taken = degrade(recoloured, numbers).clamp(0, 1)
-    first = (part.to(faces) * 2 - 1 for part in (taken, recoloured))
-    return tuple(torch.cat([part, faces[count:]]) for part in first)
 
 
 def faces_between(w_face: Tensor, draws: Draws) -> Tensor:

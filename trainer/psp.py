@@ -21,12 +21,15 @@ from blendgan_core.psp_encoder import PSPEncoder
 from blendgan_core.sheets import write_sheet
 
 from . import processes
+from .annealing import anneal_, late
+from .camera import as_photographed
 from .cli import run_cli
 from .data import Feed, ImageSet, random_flip
 from .draws import FIXED_SEED
 from .gan import load_stylizer
 from .identity import EXPECTED as RECOGNITION
 from .identity import IR_SE50, load_face_recognition, load_trunk_
+from .likeness_network import load_likeness
 from .perceptual import ALEXNET, DOWNLOAD, LINEAR_WEIGHTS, load_lpips
 from .psp_losses import Criteria, compared_size, latent_loss, reconstruction_losses
 from .run import Run
@@ -35,12 +38,16 @@ from .synced_norm import sync_norms_
 from .training_config import TrainingConfig, flag, require_files
 
 GRID_ROWS = 8
-WEIGHTS = ("perceptual_weight", "identity_weight", "regularization_weight", "latent_weight")
+WEIGHTS = (
+    *("perceptual_weight", "identity_weight", "likeness_weight"),
+    *("regularization_weight", "latent_weight"),
+)
 FILES = {
     "generator": "a checkpoint that stylises",
     "lpips": LINEAR_WEIGHTS,
     "alexnet": f"{ALEXNET}, or the word {DOWNLOAD}",
     "identity": RECOGNITION,
+    "likeness": "a network of trainer.likeness",
     "trunk": RECOGNITION,
     "init": "a checkpoint with a pSp encoder to start from",
 }
@@ -65,6 +72,9 @@ class PSPTrainingConfig(TrainingConfig):
     identity: Path | None = None
     """ArcFace's IR-SE50, model_ir_se50.pth as pSp publishes it: adds the loss of identity (pSp).
     Left out without it, since a file from elsewhere must never be required"""
+    likeness: Path | None = None
+    """a network of trainer.likeness, which sees who is in a drawn portrait, where ArcFace knows
+    photos only; not in the paper"""
     trunk: Path | None = None
     """the same file: the encoder's trunk starts from it (pSp), not from random weights"""
     init: Path | None = None
@@ -75,17 +85,25 @@ class PSPTrainingConfig(TrainingConfig):
     """pictures a step, of all processes together (pSp; the paper is silent)"""
     lr: float = 0.0001
     """Adam's learning rate (pSp, whose optimiser is Ranger; the paper is silent)"""
+    anneal: float = 0.0
+    """0..1, the last part of the steps, over which the learning rate falls to 0; not in the
+    paper"""
     perceptual_weight: float = 0.8
     """weight of LPIPS, or of what stands in for it, beside 1 for the squared error of the pixels
     (pSp)"""
     identity_weight: float = 0.1
     """weight of the loss of identity, 1 - the cosine of the two faces' embeddings (pSp)"""
+    likeness_weight: float = 0.1
+    """weight of that loss, 1 - the cosine of what it sees in a part of both faces"""
     regularization_weight: float = 0.005
     """weight of the norm of the latents' distance from the mean face's (pSp where it regularises;
     its published command for FFHQ faces goes without, which is 0 here)"""
     latent_weight: float = 0.0
     """weight of the latents' error on generated faces, whose latents are known; not in the paper,
     but it guides a short training"""
+    photo_share: float = 0.0
+    """0..1, of the faces: these the encoder sees as a bad camera takes them, so that it knows
+    photos though it learns on drawings; not in the paper"""
     image_size: int = 256
     """faces are averaged to this size (pSp)"""
     channels: tuple[int, int, int, int] = (64, 128, 256, 512)
@@ -112,10 +130,12 @@ def train_psp(config: PSPTrainingConfig) -> Path | None:
     optimizer = torch.optim.Adam(encoder.parameters(), lr=config.lr)
 
     def step() -> dict[str, Tensor]:
+        anneal_(optimizer, late(run.step, config.steps, config.anneal))
         faces, _ = faces_of(run.step)
         draws = run.draws()
         faces = random_flip(faces.to(device), draws)
-        losses = reconstruction_losses(criteria, base, encoder, faces)
+        seen, faces = as_photographed(faces, config.photo_share)
+        losses = reconstruction_losses(criteria, base, encoder, seen, faces, draws)
         if config.latent_weight:
             losses["latent"] = config.latent_weight * latent_loss(base, encoder, draws)
         optimizer.zero_grad(set_to_none=True)
@@ -166,6 +186,11 @@ def check_flags(config: PSPTrainingConfig) -> None:
             f"--identity-weight is {config.identity_weight}, but there is no --identity to weigh; "
             "give both or neither"
         )
+    if not config.likeness and config.likeness_weight != PSPTrainingConfig.likeness_weight:
+        raise BlendGANError(
+            f"--likeness-weight is {config.likeness_weight}, but there is no --likeness to weigh; "
+            "give both or neither"
+        )
     if config.trunk and config.init:
         raise BlendGANError("--trunk and --init both say where to start; leave one of them out")
     sizes = (config.channels, config.blocks)
@@ -187,13 +212,15 @@ def _words(numbers: tuple[int, ...]) -> str:
 
 
 def load_criteria(config: PSPTrainingConfig, device: torch.device) -> Criteria:
-    """The networks of --lpips, --alexnet and --identity, where they are given."""
+    """The networks of --lpips, --alexnet, --identity and --likeness, where they are given."""
     criteria = Criteria(
         perceptual_weight=config.perceptual_weight,
         identity_weight=config.identity_weight,
         regularization_weight=config.regularization_weight,
         lpips=load_lpips(config.lpips, config.alexnet) if config.lpips else None,
         recognition=load_face_recognition(config.identity) if config.identity else None,
+        likeness_weight=config.likeness_weight,
+        likeness=load_likeness(config.likeness) if config.likeness else None,
     )
     for network in criteria.networks().values():
         network.to(device, memory_format=torch.channels_last)

@@ -13,6 +13,7 @@ from blendgan_core.style_encoder import StyleEncoder, feature_distance
 
 from .draws import Draws
 from .identity import FaceRecognition, identity_loss
+from .likeness_network import Likeness, likeness_loss
 from .perceptual import LPIPS
 
 COMPARED_SIZE = 256  # pixels, at most, at which a face and its reconstruction are compared (pSp)
@@ -28,16 +29,25 @@ class Criteria:
     regularization_weight: float
     lpips: LPIPS | None = None
     recognition: FaceRecognition | None = None
+    likeness_weight: float = 0.0
+    likeness: Likeness | None = None
 
     def networks(self) -> dict[str, nn.Module]:
         """Those that were given, by name."""
-        named = {"LPIPS's AlexNet": self.lpips, "face recognition": self.recognition}
+        named = {
+            "LPIPS's AlexNet": self.lpips,
+            "face recognition": self.recognition,
+            "likeness network": self.likeness,
+        }
         return {name: network for name, network in named.items() if network}
 
     def in_words(self) -> str:
         """The losses, for the provenance."""
         perceptual = "LPIPS" if self.lpips else "VGG features"
-        return f"L2, {perceptual} and identity" if self.recognition else f"L2 and {perceptual}"
+        names = ["L2", perceptual]
+        names += ["identity"] if self.recognition else []
+        names += ["likeness"] if self.likeness else []
+        return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def compared_size(base: BlendGAN) -> int:
@@ -46,13 +56,19 @@ def compared_size(base: BlendGAN) -> int:
 
 
 def reconstruction_losses(
-    criteria: Criteria, base: BlendGAN, encoder: PSPEncoder, faces: Tensor
+    criteria: Criteria,
+    base: BlendGAN,
+    encoder: PSPEncoder,
+    seen: Tensor,
+    faces: Tensor,
+    draws: Draws,
 ) -> dict[str, Tensor]:
-    """faces: [N, 3, H, W] in [-1, 1] -> the weighted losses of rebuilding them at i = L.
+    """seen, faces: [N, 3, H, W] in [-1, 1], N as in `draws` -> the weighted losses of rebuilding
+    `faces` at i = L from the same as the encoder sees them.
 
     With the fixed noise of a later use, where pSp draws it anew.
     """
-    w_face = encoder(faces)
+    w_face = encoder(seen)
     rebuilt = base.generator.synthesis(w_face, base.generator.synthesis.fixed_noise())
     rebuilt = average_pool(rebuilt, compared_size(base))
     target = average_pool(faces, compared_size(base))
@@ -65,6 +81,9 @@ def reconstruction_losses(
     if criteria.recognition:
         difference = identity_loss(criteria.recognition, rebuilt, target)
         losses["identity"] = criteria.identity_weight * difference
+    if criteria.likeness:
+        difference = likeness_loss(criteria.likeness, draws, rebuilt, target)
+        losses["likeness"] = criteria.likeness_weight * difference
     deviation = torch.linalg.vector_norm(w_face - encoder.latent_avg, dim=(1, 2)).mean()
     losses["deviation"] = criteria.regularization_weight * deviation
     return losses
