@@ -65,6 +65,21 @@ def test_weights_lie_between_and_the_rest_is_the_seconds(config):
     assert "queue" in blendgan_core.checkpoint.read(out).extras
 
 
+def test_one_generator_keeps_its_face_mapping(config):
+    """Only the encoders differ, so random faces stay as they are."""
+    first, second = (blendgan_core.load(path) for path in config.checkpoints)
+    first.generator.measure_w_mean_()
+    for model, path in zip((first, second), config.checkpoints, strict=True):
+        blendgan_core.save(
+            BlendGAN.assemble(first.generator, model.style_encoder, model.psp_encoder), path
+        )
+    made = blendgan_core.load(average(config))
+    kept = first.generator.state_dict()
+    assert all(torch.equal(v, kept[name]) for name, v in made.generator.state_dict().items())
+    for weights in made.psp_encoder.parameters():
+        assert weights.unique().tolist() == [1.5]
+
+
 @pytest.mark.parametrize("share", [-0.1, 1.5])
 def test_a_share_out_of_range_is_refused(config, share):
     with pytest.raises(BlendGANError, match="--share is"):

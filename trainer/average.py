@@ -31,7 +31,8 @@ class AverageConfig:
     share: float = 0.5
     """0..1, of the second one"""
     natural: tuple[Path, ...]
-    """aligned natural faces, whose latents the face mapping is fitted to again"""
+    """aligned natural faces, whose latents the face mapping is fitted to again, unless both
+    checkpoints have the same generator"""
     out: Path
     """the file to write; discriminators and style codes in it are the second one's"""
 
@@ -53,20 +54,27 @@ def average(config: AverageConfig) -> Path:
                 f"{names}: expected the {part.replace('_', ' ')} in both, of the same sizes; "
                 "give two checkpoints that were trained from the same one"
             )
-    theirs = second.style_encoder.state_dict()
-    if any(not torch.equal(w, theirs[k]) for k, w in first.style_encoder.state_dict().items()):
+    if not _equal(first.style_encoder, second.style_encoder):
         raise BlendGANError(f"{names} have different style encoders, so styles mean other things")
+    same_generator = _equal(first.generator, second.generator)
     for part in PARTS:
         _move_(getattr(first, part), getattr(second, part), config.share)
-    natural = ImageSet(config.natural, first.generator.config.resolution)
-    fit_face_mapping_(first.generator.face_mapping, latents_of(first.psp_encoder, natural))
-    first.generator.measure_w_mean_()
+    if not same_generator:
+        natural = ImageSet(config.natural, first.generator.config.resolution)
+        fit_face_mapping_(first.generator.face_mapping, latents_of(first.psp_encoder, natural))
+        first.generator.measure_w_mean_()
     provenance = dict(second.provenance) | {
         "kind": "average",
         "parents": [f"{path.parent.name}/{path.name}" for path in config.checkpoints],
         "share": config.share,
     }
     return blendgan_core.save(first, config.out, provenance, contents[1].extras)
+
+
+def _equal(ours: nn.Module, theirs: nn.Module) -> bool:
+    """Whether all weights and buffers are the same."""
+    state = theirs.state_dict()
+    return all(torch.equal(values, state[name]) for name, values in ours.state_dict().items())
 
 
 @torch.no_grad()
