@@ -1,6 +1,7 @@
 """pSp's losses: LPIPS and identity against their published formulas, and how `trainer.psp` takes
 the files that they need."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from blendgan_core.config import PSPConfig
 from blendgan_core.errors import BlendGANError
 from blendgan_core.psp_encoder import PSPEncoder
 from trainer import identity, perceptual, psp
+from trainer.camera import as_photographed
 from trainer.likeness_network import Likeness, LikenessConfig, save_likeness
 from trainer.psp import PSPTrainingConfig, train_psp
 
@@ -295,16 +297,16 @@ def test_likeness_and_photos_teach_and_are_resumed(files, tmp_path, monkeypatch)
     config = psp_config(files, tmp_path / "unbroken", **flags)
     seen_and_wanted = []
 
-    def listen(criteria, base, encoder, seen, faces, draws):
-        losses = reconstruction_losses(criteria, base, encoder, seen, faces, draws)
-        assert set(losses) == {"l2", "perceptual", "likeness", "deviation"}
-        seen_and_wanted.append((seen == faces).flatten(1).all(dim=1).tolist())
-        return losses
+    def photographed(faces, share):
+        seen, wanted = as_photographed(faces, share)
+        seen_and_wanted.append((seen == wanted).flatten(1).all(dim=1).tolist())
+        return seen, wanted
 
-    reconstruction_losses = psp.reconstruction_losses
     with monkeypatch.context() as patch:
-        patch.setattr(psp, "reconstruction_losses", listen)
+        patch.setattr(psp, "as_photographed", photographed)
         unbroken = train_psp(config)
+    logged = json.loads((tmp_path / "unbroken" / "log.jsonl").read_text().splitlines()[-1])
+    assert {"l2", "perceptual", "likeness", "deviation"} < set(logged) and "style" not in logged
     assert [second for _, second in seen_and_wanted] == [True] * 4
     assert [first for first, _ in seen_and_wanted].count(False) >= 2  # some cameras do no harm
     words = blendgan_core.load(unbroken).provenance["psp"]
@@ -312,8 +314,21 @@ def test_likeness_and_photos_teach_and_are_resumed(files, tmp_path, monkeypatch)
 
     config = replace(config, out=tmp_path / "resumed")
     target = "trainer.psp.reconstruction_losses"
-    resumed = cut_and_resumed(train_psp, config, target, reconstruction_losses, 3)
+    resumed = cut_and_resumed(train_psp, config, target, psp.reconstruction_losses, 3)
     assert_same_weights(unbroken, resumed)
+
+
+def test_art_teaches_latents_that_styles_go_with(files, tmp_path):
+    """Rebuilt or not, faces are to have the style of a red picture at i = 0."""
+    Image.new("RGB", (32, 32), "red").save(tmp_path / "red.png")
+    changes = {"art": (tmp_path / "red.png",), "style_weight": 10.0, "perceptual_weight": 0.0}
+    changes |= {"steps": 30, "lr": 0.01, "save_every": 30, "regularization_weight": 0.0}
+    final = train_psp(psp_config(files, tmp_path / "run", **changes))
+    rows = [json.loads(row) for row in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert rows[-1]["style"] < 0.98 * rows[0]["style"]
+    before, after = blendgan_core.load(files["base"]), blendgan_core.load(final)
+    for key, value in before.generator.state_dict().items():
+        assert torch.equal(after.generator.state_dict()[key], value), key
 
 
 CONTRADICTIONS = {
@@ -330,6 +345,10 @@ CONTRADICTIONS = {
     "a weight without its likeness": (
         {"likeness_weight": 0.5},
         "--likeness-weight is 0.5, but there is no --likeness",
+    ),
+    "a weight without its art": (
+        {"style_weight": 0.5},
+        "--style-weight is 0.5, but there is no --art",
     ),
     "a missing likeness": (
         {"likeness": Path("gone")},

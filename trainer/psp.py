@@ -31,7 +31,13 @@ from .identity import EXPECTED as RECOGNITION
 from .identity import IR_SE50, load_face_recognition, load_trunk_
 from .likeness_network import load_likeness
 from .perceptual import ALEXNET, DOWNLOAD, LINEAR_WEIGHTS, load_lpips
-from .psp_losses import Criteria, compared_size, latent_loss, reconstruction_losses
+from .psp_losses import (
+    Criteria,
+    compared_size,
+    latent_loss,
+    reconstruction_losses,
+    style_loss,
+)
 from .run import Run
 from .shard_downloads import as_url
 from .synced_norm import sync_norms_
@@ -40,7 +46,7 @@ from .training_config import TrainingConfig, flag, require_files
 GRID_ROWS = 8
 WEIGHTS = (
     *("perceptual_weight", "identity_weight", "likeness_weight"),
-    *("regularization_weight", "latent_weight"),
+    *("regularization_weight", "latent_weight", "style_weight"),
 )
 FILES = {
     "generator": "a checkpoint that stylises",
@@ -101,6 +107,12 @@ class PSPTrainingConfig(TrainingConfig):
     latent_weight: float = 0.0
     """weight of the latents' error on generated faces, whose latents are known; not in the paper,
     but it guides a short training"""
+    art: tuple[Path, ...] = ()
+    """aligned artistic faces, in whose styles the faces are to come out at i = 0: latents that
+    rebuild a face well may leave those that styles go with. Folders, zips or shards; not in the
+    paper"""
+    style_weight: float = 0.15
+    """weight of the distance of style codes of these, 1 less their cosine"""
     photo_share: float = 0.0
     """0..1, of the faces: these the encoder sees as a bad camera takes them, so that it knows
     photos though it learns on drawings; not in the paper"""
@@ -127,6 +139,8 @@ def train_psp(config: PSPTrainingConfig) -> Path | None:
     size = max(config.image_size, compared_size(base))
     natural = ImageSet(config.natural, size, at_least=config.batch)
     faces_of = Feed(natural, "natural", config.batch, config.seed, run.samples)
+    art = ImageSet(config.art, compared_size(base)) if config.art else None
+    references_of = Feed(art, "art", config.batch, config.seed, run.samples) if art else None
     optimizer = torch.optim.Adam(encoder.parameters(), lr=config.lr)
 
     def step() -> dict[str, Tensor]:
@@ -135,7 +149,11 @@ def train_psp(config: PSPTrainingConfig) -> Path | None:
         draws = run.draws()
         faces = random_flip(faces.to(device), draws)
         seen, faces = as_photographed(faces, config.photo_share)
-        losses = reconstruction_losses(criteria, base, encoder, seen, faces, draws)
+        w_face = encoder(seen)
+        losses = reconstruction_losses(criteria, base, encoder, w_face, faces, draws)
+        if references_of:
+            references = references_of(run.step)[0].to(device)
+            losses["style"] = config.style_weight * style_loss(base, w_face, references)
         if config.latent_weight:
             losses["latent"] = config.latent_weight * latent_loss(base, encoder, draws)
         optimizer.zero_grad(set_to_none=True)
@@ -189,6 +207,11 @@ def check_flags(config: PSPTrainingConfig) -> None:
     if not config.likeness and config.likeness_weight != PSPTrainingConfig.likeness_weight:
         raise BlendGANError(
             f"--likeness-weight is {config.likeness_weight}, but there is no --likeness to weigh; "
+            "give both or neither"
+        )
+    if not config.art and config.style_weight != PSPTrainingConfig.style_weight:
+        raise BlendGANError(
+            f"--style-weight is {config.style_weight}, but there is no --art to weigh; "
             "give both or neither"
         )
     if config.trunk and config.init:

@@ -59,16 +59,15 @@ def reconstruction_losses(
     criteria: Criteria,
     base: BlendGAN,
     encoder: PSPEncoder,
-    seen: Tensor,
+    w_face: Tensor,
     faces: Tensor,
     draws: Draws,
 ) -> dict[str, Tensor]:
-    """seen, faces: [N, 3, H, W] in [-1, 1], N as in `draws` -> the weighted losses of rebuilding
-    `faces` at i = L from the same as the encoder sees them.
+    """w_face: [N, L, W], the encoder's; faces: [N, 3, H, W] in [-1, 1], N as in `draws` -> the
+    weighted losses of rebuilding them at i = L.
 
     With the fixed noise of a later use, where pSp draws it anew.
     """
-    w_face = encoder(seen)
     rebuilt = base.generator.synthesis(w_face, base.generator.synthesis.fixed_noise())
     rebuilt = average_pool(rebuilt, compared_size(base))
     target = average_pool(faces, compared_size(base))
@@ -87,6 +86,19 @@ def reconstruction_losses(
     deviation = torch.linalg.vector_norm(w_face - encoder.latent_avg, dim=(1, 2)).mean()
     losses["deviation"] = criteria.regularization_weight * deviation
     return losses
+
+
+def style_loss(base: BlendGAN, w_face: Tensor, references: Tensor) -> Tensor:
+    """How far every second face at i = 0 is from its reference in style: 1 less the cosine of their
+    codes. w_face: [N, L, W]; references: [N, 3, H, W] in [-1, 1] -> scalar."""
+    w_face, references = w_face[::2], references[::2]
+    generator, style_encoder = base.generator, base.style_encoder
+    with torch.no_grad():
+        z_style = style_encoder(references)
+        w_style = generator.map_style(z_style)
+    blended = generator.blending(w_face, w_style, 0)
+    pictures = generator.synthesis(blended, generator.synthesis.fixed_noise())
+    return 1 - F.cosine_similarity(style_encoder(pictures), z_style).mean()
 
 
 def perceptual_distance(style_encoder: StyleEncoder, images: Tensor, target: Tensor) -> Tensor:
