@@ -305,7 +305,7 @@ def test_infinite_weights_are_never_saved(faces, chain, tmp_path, monkeypatch):
     """A finite loss may have an infinite gradient: the root at 0."""
     config = replace(psp_config(faces, tmp_path, chain["gan"]), save_every=1)
 
-    def root_of_zero(config, base, encoder, faces):
+    def root_of_zero(criteria, base, encoder, *_):
         return {"l2": (encoder.latent_avg * 0 + next(encoder.parameters()).sum() * 0).sqrt().sum()}
 
     monkeypatch.setattr("trainer.psp.reconstruction_losses", root_of_zero)
