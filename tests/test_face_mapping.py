@@ -80,7 +80,7 @@ def test_faces_are_drawn_where_latents_lie_and_nothing_else_changes(checkpoint, 
     config = config_of(checkpoint, natural, tmp_path / "run", steps=2400, batch=128, hidden=64)
     path = train_face_mapping(replace(config, lr=0.004, save_every=2400))
     model = blendgan_core.load(path)
-    latents = all_latents(model, ImageSet(natural, 16))
+    latents = all_latents(model.psp_encoder, ImageSet(natural, 16))
     gaussian = MappingNetwork(8, 8, 8)
     fit_face_mapping_(gaussian, latents)
     z = torch.randn(500, 8)

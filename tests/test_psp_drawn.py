@@ -7,44 +7,22 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from psp_files import psp_config, write_psp_files
 from resumption import assert_same_weights, cut_and_resumed
-from tiny_model import tiny_model
 
 import blendgan_core
 from trainer import psp
 from trainer.camera import as_photographed
 from trainer.likeness_network import Likeness, LikenessConfig, save_likeness
-from trainer.psp import PSPTrainingConfig, train_psp
+from trainer.psp import train_psp
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     """A generator, and faces."""
     root = tmp_path_factory.mktemp("files")
-    model = tiny_model(blendgan_core, parts=("generator", "style_encoder"))
-    blendgan_core.save(model, root / "base.safetensors")
-    (root / "natural").mkdir()
-    generator = torch.Generator().manual_seed(3)
-    for number in range(4):
-        pixels = torch.randint(0, 256, (32, 32, 3), dtype=torch.uint8, generator=generator)
-        Image.fromarray(pixels.numpy()).save(root / "natural" / f"{number}.png")
+    write_psp_files(root)
     return root
-
-
-def psp_config(folder: Path, out: Path, **changes) -> PSPTrainingConfig:
-    config = PSPTrainingConfig(
-        generator=folder / "base.safetensors",
-        natural=(folder / "natural",),
-        image_size=32,
-        channels=(4, 4, 8, 8),
-        blocks=(1, 2, 1, 1),
-        out=out,
-        steps=2,
-        batch=2,
-        save_every=2,
-        device="cpu",
-    )
-    return replace(config, **changes)
 
 
 def test_likeness_and_photos_teach_and_are_resumed(folder, tmp_path, monkeypatch):

@@ -6,20 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
+from psp_files import TINY_TRUNK, psp_config, write_psp_files
 from safetensors.torch import save_file
-from tiny_model import tiny_model
 from torch import nn
 from torch.nn import functional as F
 
 import blendgan_core
-from blendgan_core.config import PSPConfig
 from blendgan_core.errors import BlendGANError
 from blendgan_core.psp_encoder import PSPEncoder
 from trainer import identity, perceptual, psp
 from trainer.psp import PSPTrainingConfig, train_psp
-
-TINY_TRUNK = PSPConfig(channels=(4, 4, 8, 8), blocks=(1, 2, 1, 1), w_dim=1, num_layers=1)
 
 
 def alexnet_state() -> dict[str, torch.Tensor]:
@@ -144,14 +140,8 @@ def files(tmp_path_factory) -> dict[str, Path]:
     torch.save(alexnet_state(), root / "alexnet.pth")
     torch.save(linear_state(), root / "alex.pth")
     torch.save(arcface_state(), root / "ir.pth")
-    model = tiny_model(blendgan_core, parts=("generator", "style_encoder"))
-    blendgan_core.save(model, root / "base.safetensors")
-    (root / "natural").mkdir()
-    generator = torch.Generator().manual_seed(3)
-    for number in range(4):
-        pixels = torch.randint(0, 256, (32, 32, 3), dtype=torch.uint8, generator=generator)
-        Image.fromarray(pixels.numpy()).save(root / "natural" / f"{number}.png")
-    return {file.stem: file for file in root.iterdir()}
+    write_psp_files(root)
+    return {file.stem: file for file in root.iterdir()} | {"root": root}
 
 
 @pytest.fixture(autouse=True)
@@ -159,22 +149,6 @@ def tiny_trunk(monkeypatch):
     """IR-SE50 has 44 million weights; the same network with thin stages tells as much."""
     monkeypatch.setattr(identity, "IR_SE50", TINY_TRUNK)
     monkeypatch.setattr(psp, "IR_SE50", TINY_TRUNK)
-
-
-def psp_config(files: dict[str, Path], out: Path, **changes) -> PSPTrainingConfig:
-    config = PSPTrainingConfig(
-        generator=files["base"],
-        natural=(files["natural"],),
-        image_size=32,
-        channels=TINY_TRUNK.channels,
-        blocks=TINY_TRUNK.blocks,
-        out=out,
-        steps=2,
-        batch=2,
-        save_every=2,
-        device="cpu",
-    )
-    return replace(config, **changes)
 
 
 def all_files(files: dict[str, Path]) -> dict:
@@ -256,7 +230,9 @@ def test_the_trunk_starts_from_the_file(files):
 def test_a_training_learns_with_all_files_and_leaves_them_alone(files, tmp_path, monkeypatch):
     """They judge in eval mode, stay as they are, and are in no saved state."""
     monkeypatch.setattr(perceptual, "SIZE", 64)  # much faster; what it compares has only 32 pixels
-    config = psp_config(files, tmp_path, steps=10, save_every=10, lr=0.003, **all_files(files))
+    config = psp_config(
+        files["root"], tmp_path, steps=10, save_every=10, lr=0.003, **all_files(files)
+    )
     totals, given = [], []
 
     def listen(criteria, *rest):
@@ -343,7 +319,7 @@ def test_flags_are_refused_before_anything_is_loaded(files, tmp_path, monkeypatc
     for loader in ("load_stylizer", "load_lpips", "load_face_recognition", "load_trunk_"):
         monkeypatch.setattr(psp, loader, loaded)
     with pytest.raises(BlendGANError, match=message):
-        train_psp(psp_config(files, tmp_path / "run", **paths))
+        train_psp(psp_config(files["root"], tmp_path / "run", **paths))
     assert not (tmp_path / "run").exists()
 
 
@@ -371,7 +347,7 @@ def test_wrong_files_are_named_with_their_flag(files, tmp_path, flags, message):
     if "alexnet" in given:
         given["alexnet"] = str(given["alexnet"])
     with pytest.raises(BlendGANError, match=message):
-        train_psp(psp_config(files, tmp_path / "run", **(all_files(files) | given)))
+        train_psp(psp_config(files["root"], tmp_path / "run", **(all_files(files) | given)))
     assert not (tmp_path / "run").exists()
 
 

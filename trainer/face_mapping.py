@@ -8,6 +8,7 @@ in natural faces, and the mapping learns what the flow makes of each z. All else
 
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from blendgan_core.checkpoint import build, read
 from blendgan_core.errors import BlendGANError, CheckpointError
 from blendgan_core.generator import MappingNetwork
 from blendgan_core.layers import pixel_norm
+from blendgan_core.psp_encoder import PSPEncoder
 from blendgan_core.sheets import write_sheet
 
 from .annealing import anneal_, cosine
@@ -27,6 +29,7 @@ from .draws import FIXED_SEED
 from .ema import early_decay, update_ema_
 from .flow import Velocity, flow_loss, follow
 from .latent_prior import axes_of, fit_face_mapping_
+from .pretrain import of_pictures
 from .progress import measure_progress
 from .run import Run
 from .training_config import TrainingConfig, require_files
@@ -34,7 +37,6 @@ from .training_config import TrainingConfig, require_files
 GRID_ROWS, GRID_COLUMNS = 4, 8
 PAIRS = 131_072  # of a z and its latent, that the mapping learns from
 MAPPING_RATE = 2.5  # of its learning rate, to the flow's
-AT_ONCE = 64  # pictures
 TINY = 1e-8
 EMA_DECAY = 0.99
 FLATTEST = 0.02  # of the largest deviation: axes in which faces differ less are not enlarged more
@@ -79,27 +81,35 @@ def train_face_mapping(config: FaceMappingConfig) -> Path | None:
             f"many as a latent has, {generator.config.w_dim}"
         )
     natural = ImageSet(config.natural, generator.config.resolution, at_least=2)
-    latents = all_latents(model, natural)
-    mean, axes, deviations = axes_of(latents)
+    found = all_latents(model.psp_encoder, natural).to(run.device)
+    fit_face_mapping_(mapping, found)
+    mapping.requires_grad_(True)
+    mean, axes, deviations = axes_of(found)
     scales = deviations.clamp_min(FLATTEST * deviations.max())
     weights = deviations / deviations.mean()  # an error counts by what it is of a face
 
     def whitened(w: Tensor) -> Tensor:
         return (w - mean) @ axes / scales
 
-    latents = whitened(latents)
+    latents = whitened(found)
     run.seed_weights()
     velocity = Velocity(latents.shape[1], config.hidden).to(run.device)
     average = deepcopy(velocity).requires_grad_(False)
-    fit_face_mapping_(mapping, mean + (latents * scales) @ axes.T)
-    mapping.requires_grad_(True)
     flow_optimizer = torch.optim.Adam(velocity.parameters(), lr=config.lr)
     optimizer = torch.optim.Adam(rates_of(mapping, MAPPING_RATE * config.lr))
     half = config.steps // 2
-    pairs: list[Tensor] = []
 
     def noise(count: int) -> Tensor:
         return pixel_norm(torch.randn(count, generator.config.z_dim)).to(run.device)
+
+    @cache
+    def pairs() -> tuple[Tensor, Tensor]:
+        """Each z and what the flow, which learns no more, makes of it; the same after a resume."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(FIXED_SEED + config.seed)
+            z = noise(PAIRS)
+        made = torch.cat([follow(average, part) for part in z.split(4096)])
+        return z, with_moments_of(latents, made)
 
     def learn_flow() -> dict[str, Tensor]:
         anneal_(flow_optimizer, cosine(run.step, half))
@@ -112,14 +122,8 @@ def train_face_mapping(config: FaceMappingConfig) -> Path | None:
 
     def learn_mapping() -> dict[str, Tensor]:
         anneal_(optimizer, cosine(run.step - half, config.steps - half))
-        if not pairs:  # the same ones after a resume
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(FIXED_SEED + config.seed)
-                z = noise(PAIRS)
-            found = torch.cat([follow(average, part) for part in z.split(4096)])
-            pairs.extend([z, with_moments_of(latents, found)])
         chosen = torch.randint(PAIRS, (config.batch,))
-        z, wanted = (part[chosen] for part in pairs)
+        z, wanted = (part[chosen] for part in pairs())
         loss = (weights * (whitened(mapping(z)) - wanted).square()).mean()
         descend(optimizer, loss)
         return {"mapping": loss.detach()}
@@ -178,15 +182,13 @@ def rates_of(mapping: MappingNetwork, lr: float) -> list[dict]:
     return groups
 
 
-@torch.no_grad()
-def all_latents(model: blendgan_core.BlendGAN, natural: ImageSet) -> Tensor:
+def all_latents(encoder: PSPEncoder, natural: ImageSet) -> Tensor:
     """The mean over the layers of every face's latents, and of its mirror image's -> [M, W]."""
-    device, latents = model.generator.w_mean.device, []
-    for numbers in torch.arange(len(natural)).split(AT_ONCE):
-        faces = natural.batch(numbers).to(device)
-        for images in (faces, faces.flip(3)):
-            latents.append(model.psp_encoder(images).mean(dim=1))
-    return torch.cat(latents)
+
+    def both(faces: Tensor) -> Tensor:
+        return torch.cat([encoder(images).mean(dim=1) for images in (faces, faces.flip(3))])
+
+    return of_pictures(both, encoder, natural, torch.arange(len(natural)))
 
 
 @torch.no_grad()

@@ -306,20 +306,22 @@ def blur_latents(w_face: Tensor, draws: Draws, share: float) -> Tensor:
 
 def latents_of(encoder: PSPEncoder, natural: ImageSet) -> Tensor:
     """Latents of many natural faces, always the same ones -> [M, W]."""
-    return _of_pictures(lambda faces: encoder(faces).mean(dim=1), encoder, natural, PRIOR_PICTURES)
+    chosen = natural.draw(PRIOR_PICTURES, torch.Generator().manual_seed(FIXED_SEED))
+    return of_pictures(lambda faces: encoder(faces).mean(dim=1), encoder, natural, chosen)
 
 
 def codes_of(style_encoder: StyleEncoder, art: ImageSet) -> Tensor:
     """Style codes of many pictures, always the same ones -> [M, S]."""
-    return _of_pictures(style_encoder, style_encoder, art, PRIOR_PICTURES // 4)
+    chosen = art.draw(PRIOR_PICTURES // 4, torch.Generator().manual_seed(FIXED_SEED))
+    return of_pictures(style_encoder, style_encoder, art, chosen)
 
 
 @torch.no_grad()
-def _of_pictures(
-    read: Callable[[Tensor], Tensor], network: nn.Module, images: ImageSet, count: int
+def of_pictures(
+    read: Callable[[Tensor], Tensor], network: nn.Module, images: ImageSet, chosen: Tensor
 ) -> Tensor:
-    """What `read`, by a network, makes of `count` pictures, a part of them at a time."""
-    chosen = images.draw(count, torch.Generator().manual_seed(FIXED_SEED))
+    """What `read`, by a network, makes of the pictures of these numbers, a part of them at a time,
+    on the CPU."""
     device = next(network.parameters()).device
     return torch.cat([read(images.batch(part).to(device)).cpu() for part in chosen.split(64)])
 

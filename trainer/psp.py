@@ -199,21 +199,17 @@ def check_flags(config: PSPTrainingConfig) -> None:
         raise BlendGANError(
             "--identity has no effect when --identity-weight is 0; leave one of them out"
         )
-    if not config.identity and config.identity_weight != PSPTrainingConfig.identity_weight:
-        raise BlendGANError(
-            f"--identity-weight is {config.identity_weight}, but there is no --identity to weigh; "
-            "give both or neither"
-        )
-    if not config.likeness and config.likeness_weight != PSPTrainingConfig.likeness_weight:
-        raise BlendGANError(
-            f"--likeness-weight is {config.likeness_weight}, but there is no --likeness to weigh; "
-            "give both or neither"
-        )
-    if not config.art and config.style_weight != PSPTrainingConfig.style_weight:
-        raise BlendGANError(
-            f"--style-weight is {config.style_weight}, but there is no --art to weigh; "
-            "give both or neither"
-        )
+    for given, weight in (
+        ("identity", "identity_weight"),
+        ("likeness", "likeness_weight"),
+        ("art", "style_weight"),
+    ):
+        value = getattr(config, weight)
+        if not getattr(config, given) and value != getattr(PSPTrainingConfig, weight):
+            raise BlendGANError(
+                f"{flag(weight)} is {value}, but there is no {flag(given)} to weigh; "
+                "give both or neither"
+            )
     if config.trunk and config.init:
         raise BlendGANError("--trunk and --init both say where to start; leave one of them out")
     sizes = (config.channels, config.blocks)

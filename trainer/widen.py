@@ -22,6 +22,7 @@ from blendgan_core.generator import Generator
 from blendgan_core.psp_encoder import PSPEncoder, ResidualBlock
 
 from .cli import run_cli
+from .training_config import flag
 
 DISCRIMINATORS = {
     "d_face": Discriminator,
@@ -106,8 +107,7 @@ def wider(old, wanted: dict, config: WidenConfig):
         pairs = zip(value, before, strict=True) if isinstance(value, tuple) else [(value, before)]
         if any(new < had for new, had in pairs):
             raise BlendGANError(
-                f"--{name.replace('_', '-')} is {value}, expected at least the {before} of "
-                f"{config.checkpoint}"
+                f"{flag(name)} is {value}, expected at least the {before} of {config.checkpoint}"
             )
     return replace(old, **given)
 
@@ -149,7 +149,9 @@ def widened(narrow: nn.Module, wide: nn.Module) -> nn.Module:
     """Fill a fresh network of more channels so that it computes what the narrow one does."""
     layers = dict(narrow.named_modules())
     for name, layer in wide.named_modules():
-        if name not in layers:  # of a new residual block
+        if name not in layers:  # a new residual block, or a part of it
+            if isinstance(layer, ResidualBlock):
+                nn.init.zeros_(layer.residual[4].weight)  # the last normalisation's: adds nothing
             continue
         old = layers[name]
         # the run-time scale of a layer with more inputs is smaller
@@ -162,9 +164,6 @@ def widened(narrow: nn.Module, wide: nn.Module) -> nn.Module:
                 value[:, : old.constant.shape[1]] = old.constant
             else:
                 fill_(value, getattr(old, key), gain if key == "weight" else 1.0)
-    for name, layer in wide.named_modules():
-        if isinstance(layer, ResidualBlock) and name not in layers:
-            nn.init.zeros_(layer.residual[4].weight)  # the last normalisation's: adds nothing yet
     return wide
 
 
