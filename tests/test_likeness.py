@@ -48,6 +48,26 @@ def twins(tmp_path_factory) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def looks(tmp_path_factory) -> Path:
+    """Pairs of people share stripes of one width and direction; all natural pictures are blue."""
+    root = tmp_path_factory.mktemp("looks")
+    people = np.random.default_rng(1).integers(-60, 60, (PEOPLE, 4, 4, 1))
+    rows, columns = np.mgrid[:64, :64]
+    for folder in ("natural", "styled/rows", "styled/columns"):
+        (root / folder).mkdir(parents=True)
+    for person, pattern in enumerate(people.repeat(16, axis=1).repeat(16, axis=2)):
+        width = 2 << person // 2
+        for style, place in (("rows", rows), ("columns", columns)):
+            picture = 70 + 116 * (place // width % 2)[:, :, None] + pattern.repeat(3, axis=2)
+            Image.fromarray(picture.astype(np.uint8)).save(
+                root / "styled" / style / f"{person}.png"
+            )
+        natural = np.concatenate([100 + pattern, 100 + pattern, 195 + pattern], axis=2)
+        Image.fromarray(natural.astype(np.uint8)).save(root / "natural" / f"{person}.png")
+    return root
+
+
 def config_of(twins: Path, out: Path) -> LikenessTrainingConfig:
     return LikenessTrainingConfig(
         twins=twins,
@@ -76,19 +96,42 @@ def network_of(seed: int) -> Likeness:
 
 def test_it_learns_who_is_in_a_picture(twins, trained):
     """By chance one in six is found; a style is no hindrance."""
-    people = Twins(twins, 64)
-    assert found(load_likeness(trained), people) >= 0.9 > 0.6 > found(network_of(0), people)
+    people, net = Twins(twins, 64), load_likeness(trained)
+    assert found(net, people, "face") >= 0.9 > 0.6 > found(network_of(0), people, "face")
     logged = map(json.loads, (trained.parent / "log.jsonl").read_text().splitlines())
     assert [row["metric_found"] for row in logged if "metric_found" in row][-1] >= 0.9
     assert (trained.parent / "samples" / "0000060.png").stat().st_size > 1000
 
 
+def test_it_learns_in_which_look_anyone_is_drawn(looks, tmp_path):
+    """By chance one in six is found, and half by a random network, which sees colours; a face is
+    no hindrance, and natural pictures, in blue, are a look of their own."""
+    config = replace(config_of(looks, tmp_path / "run"), of="look", steps=100)
+    network, twins = load_likeness(train_likeness(config)), Twins(looks, 64)
+    assert found(network, twins, "look") >= 0.8 > found(network_of(0), twins, "look") + 0.2
+    with torch.no_grad():
+        natural = network(twins.natural.batch(torch.arange(6)))
+        styled = network(twins.styled.batch(torch.arange(12)))
+    assert (natural @ natural.T).mean() > 0.7 > (natural @ styled.T).mean() + 0.3
+    assert (tmp_path / "run" / "samples" / "0000100.png").stat().st_size > 1000
+
+
 def test_a_search_names_styled_pictures_and_everyone_in_turn(twins, monkeypatch):
     monkeypatch.setattr("trainer.likeness.CROWD", 4)
     people = Twins(twins, 64)
-    styled, nearest = search(network_of(0), people)
-    assert sorted(people.people(styled).tolist()) == [0, 0, 1, 1, 2, 2, 3, 3]
+    styled, partners, nearest = search(network_of(0), people, "face")
+    assert sorted(partners.tolist()) == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert partners.equal(people.people(styled))
     assert nearest.sort(dim=1).values.equal(torch.arange(4).expand(8, 4))
+
+
+def test_a_search_for_looks_goes_from_the_first_to_the_second_neighbours(twins, monkeypatch):
+    monkeypatch.setattr("trainer.likeness.CROWD", 4)
+    people = Twins(twins, 64)
+    styled, partners, nearest = search(network_of(0), people, "look")
+    assert [people.people(each).tolist() for each in (styled, partners)] == [[0, 2] * 2, [1, 3] * 2]
+    assert people.looks(styled).equal(people.looks(partners))
+    assert nearest.sort(dim=1).values.equal(partners.sort().values.expand(4, 4))
 
 
 def test_stopped_and_resumed_equals_unbroken(twins, tmp_path):

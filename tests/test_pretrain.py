@@ -16,12 +16,15 @@ from blendgan_core.blendgan import BlendGAN
 from blendgan_core.checkpoint import read_header, save
 from blendgan_core.config import GeneratorConfig
 from blendgan_core.errors import BlendGANError
-from blendgan_core.generator import MappingNetwork
 from trainer.camera import as_photographed
 from trainer.critic import Critic
 from trainer.draws import Draws
-from trainer.latent_prior import fit_face_mapping_, start_style_mapping_
-from trainer.likeness_network import Likeness, LikenessConfig, save_likeness
+from trainer.likeness_network import (
+    Likeness,
+    LikenessConfig,
+    likeness_loss,
+    save_likeness,
+)
 from trainer.picture_losses import picture_losses
 from trainer.pretrain import (
     PretrainConfig,
@@ -193,45 +196,6 @@ def test_strangers_come_from_the_gaussian_of_the_faces():
     assert error < 0.1
 
 
-def test_the_face_mapping_draws_from_the_gaussian_of_the_latents():
-    """Of 2,000 codes: means within 5 deviations / sqrt(2000), the covariance within some percent;
-    of a face mapping whose codes are smaller than latents the main axes."""
-    factor = torch.randn(12, 12)
-    latents = torch.randn(4000, 12) @ factor + torch.linspace(-3, 3, 12)
-    mapping = MappingNetwork(12, 12)
-    fit_face_mapping_(mapping, latents)
-    with torch.no_grad():
-        drawn = mapping(torch.randn(2000, 12))
-    off = (drawn.mean(dim=0) - latents.mean(dim=0)) / latents.std(dim=0)
-    assert off.abs().max() < 5 / 2000**0.5
-    error = (drawn.t().cov() - latents.t().cov()).norm() / latents.t().cov().norm()
-    assert error < 0.2
-
-    narrow = MappingNetwork(3, 12)
-    fit_face_mapping_(narrow, latents)
-    with torch.no_grad():
-        drawn = narrow(torch.randn(2000, 3))
-    main = torch.linalg.eigvalsh(latents.t().cov())[-3:]
-    torch.testing.assert_close(torch.linalg.eigvalsh(drawn.t().cov())[-3:], main, rtol=0.2, atol=0)
-
-
-def test_styles_start_in_the_directions_that_faces_leave_free():
-    """Faces in a plane of 12 dimensions: styles keep out of it, as far from the mean as faces are,
-    and what is straight among the codes stays straight."""
-    latents = torch.randn(4000, 2) @ torch.randn(2, 12) + 3
-    codes = torch.nn.functional.normalize(torch.randn(500, 8) + 0.5, dim=1) * 8**0.5
-    mapping = MappingNetwork(8, 12)
-    start_style_mapping_(mapping, codes, latents)
-    with torch.no_grad():
-        styles = mapping(codes)
-        straight = mapping.layers(codes[:2].mean(dim=0, keepdim=True))
-    off, spread = styles - latents.mean(dim=0), (latents - latents.mean(dim=0))
-    assert (off @ spread.t()).abs().max() < 1e-2 * off.norm(dim=1).max() * spread.norm(dim=1).max()
-    assert off.square().mean().item() == pytest.approx(spread.square().mean().item(), rel=0.1)
-    assert torch.linalg.matrix_rank(off, rtol=1e-3) == 8
-    torch.testing.assert_close(straight[0], styles[:2].mean(dim=0), rtol=1e-4, atol=1e-4)
-
-
 # ---- The critic ----
 
 
@@ -287,6 +251,50 @@ def test_photos_take_the_place_of_faces_in_every_second_step(
     assert seen == [[True, False], [False, False]] * 2
 
 
+def test_a_look_network_teaches_styled_pictures_and_the_mapping_that_draws_faces_stays(
+    twins, style_encoder, tmp_path
+):
+    """--random-faces mapping: the mapping of --init draws the strangers and is the same after the
+    training; otherwise the Gaussian of the latents takes its place."""
+    torch.manual_seed(0)
+    path = save_likeness(Likeness(LikenessConfig(channels=(8,) * 4)), tmp_path / "l.safetensors", 1)
+    config = config_of(twins, style_encoder, tmp_path / "first")
+    first = pretrain(replace(config, steps=1))
+    config = replace(config, init=first, random_faces="mapping", out=tmp_path / "without")
+    without = load_file(pretrain(config))
+    config = replace(config, look=path, out=tmp_path / "unbroken")
+    unbroken = pretrain(config)
+    weights, before = load_file(unbroken), load_file(first)
+    logged = json.loads((tmp_path / "unbroken" / "log.jsonl").read_text().splitlines()[-1])
+    assert all(0 < logged[f"{kind}_look"] < 1 for kind in ("styled", "stranger"))
+    assert any(not torch.equal(weight, without[name]) for name, weight in weights.items())
+    kept = [name for name in weights if "face_mapping" in name]
+    assert kept and all(torch.equal(weights[name], before[name]) for name in kept)
+    between = load_file(pretrain(replace(config, random_faces="between", out=tmp_path / "between")))
+    assert any(not torch.equal(between[name], before[name]) for name in kept)
+
+    config = replace(config, out=tmp_path / "resumed")
+    target = "trainer.pretrain.blur_latents"
+    assert_same_weights(unbroken, cut_and_resumed(pretrain, config, target, blur_latents, 4))
+
+
+def test_a_likeness_network_judges_no_photos(twins, style_encoder, tmp_path, monkeypatch):
+    """Of two faces a step, every second step, one is a photo: of the natural faces one is left."""
+    Image.new("RGB", (32, 32), "white").save(tmp_path / "photo.png")
+    path = save_likeness(Likeness(LikenessConfig(channels=(8,) * 4)), tmp_path / "l.safetensors", 1)
+    seen = []
+
+    def watch(network, draws, made, wanted):
+        assert len(draws) == len(made) == len(wanted)
+        seen.append(len(made))
+        return likeness_loss(network, draws, made, wanted)
+
+    monkeypatch.setattr("trainer.pretrain.likeness_loss", watch)
+    flags = {"photos": (tmp_path / "photo.png",), "photo_share": 0.5, "likeness": path, "steps": 2}
+    pretrain(replace(config_of(twins, style_encoder, tmp_path / "run"), **flags))
+    assert seen == [1, 2, 1, 2, 2, 2]  # natural, styled, strangers: half of them, then all
+
+
 def test_a_likeness_network_teaches_random_faces_and_is_resumed(twins, style_encoder, tmp_path):
     torch.manual_seed(0)
     path = save_likeness(Likeness(LikenessConfig(channels=(8,) * 4)), tmp_path / "l.safetensors", 1)
@@ -336,6 +344,8 @@ def test_it_goes_on_from_a_checkpoint_and_learns(twins, style_encoder, tmp_path)
         ({"encoder_rate": 0.0}, "--encoder-rate is 0.0, expected more than 0"),
         ({"photos": (Path("photos"),)}, "but --photo-share is 0"),
         ({"likeness": Path("no.safetensors")}, "--likeness no.safetensors is no file that exists"),
+        ({"look": Path("no.safetensors")}, "--look no.safetensors .* trainer.likeness --of look"),
+        ({"random_faces": "mapping"}, "draws them by --init's face mapping; give it"),
     ],
 )
 def test_what_a_flag_cannot_have_is_refused(twins, style_encoder, tmp_path, wrong, message):

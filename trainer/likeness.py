@@ -1,13 +1,16 @@
-"""`python -m trainer.likeness`: learn from twins to tell who is in a portrait, in any style.
+"""`python -m trainer.likeness`: learn from twins to tell who is in a portrait, in any style; or,
+with `--of look`, in which look anyone is drawn.
 
 Not in the paper, whose faces come from a generator that has seen millions. Each person's natural
 picture and a styled one are to have one vector, other people another (NT-Xent); what is left is
-what a style does not change: pose, hair, glasses, beard, light.
+what a style does not change: pose, hair, glasses, beard, light. Of looks, two people drawn in one
+are to have one vector; what is left is what faces do not change: strokes, palette, paper.
 """
 
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -28,15 +31,19 @@ from .twins import Twins
 CROWD = 100  # people of the test, or fewer
 GRID_ROWS, GRID_COLUMNS = 8, 6
 AT_ONCE = 64  # pictures
+Of = Literal["face", "look"]
+NATURAL = 4  # looks to a natural picture
 
 
 @dataclass(frozen=True, kw_only=True)
 class LikenessTrainingConfig(TrainingConfig):
-    """Train a network that tells who is in a portrait, in any style."""
+    """Train a network that tells who is in a portrait, in any style, or how anyone is drawn."""
 
     twins: Path
     """a folder with natural/ and styled/STYLE/, where one file name is one person: the twins/ of
     trainer.synthesize"""
+    of: Of = "face"
+    """what is to be told: the person, or the look that two of them share"""
     steps: int = 2000
     """optimiser steps"""
     batch: int = 64
@@ -76,11 +83,18 @@ def train_likeness(config: LikenessTrainingConfig) -> Path | None:
     def step() -> dict[str, Tensor]:
         anneal_(optimizer, cosine(run.step, config.steps))
         draws, indices = run.draws(), feed.indices(run.step)
-        pair = torch.cat(twins.batch(indices, device)[:2], dim=1)
+        photos, styled, neighbours = twins.batch(indices, device)
+        of_face = config.of == "face"
+        pair = torch.cat([styled, photos if of_face else neighbours], dim=1)
         pair = same_part(draws, *random_flip(pair, draws).split(3, dim=1))
+        numbers = twins.people(indices) if of_face else twins.looks(indices)
+        if not of_face:  # natural pictures are one look more
+            count = -(-len(photos) // NATURAL)
+            pair = [torch.cat([each, photos.roll(n, 0)[:count]]) for n, each in enumerate(pair)]
+            numbers = torch.cat([numbers, torch.full((count,), -1)])
         vectors = [processes.gather(network(images)) for images in pair]
-        people = processes.gather(twins.people(indices).to(device))
-        loss = nt_xent_loss(*vectors, people, config.temperature)
+        numbers = processes.gather(numbers.to(device))
+        loss = nt_xent_loss(*vectors, numbers, config.temperature)
         optimizer.zero_grad(set_to_none=True)
         # every process has the loss of the whole batch, with the gradient of its own part
         (loss * processes.count()).backward()
@@ -90,18 +104,18 @@ def train_likeness(config: LikenessTrainingConfig) -> Path | None:
         return {"nt_xent": loss.detach()}
 
     def measure() -> dict[str, float]:
-        return {"metric_found": found(average, test)} if test else {}
+        return {"metric_found": found(average, test, config.of)} if test else {}
 
     def finish() -> Path:
-        right = found(average, test) if test else None
+        right = found(average, test, config.of) if test else None
         if right is not None:
-            print(f"of people that were not learnt from, {right:.1%} are found among {CROWD}")
+            print(f"{right:.1%} of what it never saw is found, among {CROWD} people")
         return save_likeness(average.cpu(), run.folder / "final.safetensors", right)
 
     return run.loop(
         {"network": network, "average": average, "optimizer": optimizer},
         step,
-        lambda path: sample(average, test or twins, path),
+        lambda path: sample(average, test or twins, config.of, path),
         finish,
         {"likeness network": network},
         measure,
@@ -109,11 +123,14 @@ def train_likeness(config: LikenessTrainingConfig) -> Path | None:
 
 
 @torch.no_grad()
-def search(network: Likeness, twins: Twins) -> tuple[Tensor, Tensor]:
-    """Look for the people in styled pictures among the natural ones of the first 100.
+def search(network: Likeness, twins: Twins, of: Of) -> tuple[Tensor, Tensor, Tensor]:
+    """Look for each styled picture's partner, among pictures of the first 100 people.
 
-    -> numbers of the styled pictures of these people [M], and of the natural ones, nearest first,
-    [M, P].
+    Of faces, the partner of every styled picture is the natural one of the same person; of looks,
+    that of the first of two neighbours is the second.
+
+    -> numbers of the styled pictures [M], of their partners [M], and of all that may be the
+    partner, nearest first, [M, P].
     """
     device = network.output.weight.device
 
@@ -123,24 +140,33 @@ def search(network: Likeness, twins: Twins) -> tuple[Tensor, Tensor]:
 
     everyone = torch.arange(len(twins.styled))
     styled = everyone[twins.people(everyone) < CROWD]
-    crowd = read(twins.natural, torch.arange(min(CROWD, len(twins.natural))))
-    likeness = read(twins.styled, styled) @ crowd.T
-    return styled, likeness.argsort(dim=1, descending=True)
+    if of == "face":
+        partners, crowd = twins.people(styled), torch.arange(min(CROWD, len(twins.natural)))
+    else:
+        styled = styled[twins.looks(styled) == styled]
+        partners = crowd = twins.neighbours(styled)
+    likeness = read(twins.styled, styled) @ read(crowd_of(twins, of), crowd).T
+    return styled, partners, crowd[likeness.argsort(dim=1, descending=True)]
 
 
-def found(network: Likeness, twins: Twins) -> float:
+def crowd_of(twins: Twins, of: Of) -> ImageSet:
+    """The pictures among which `search` looks."""
+    return twins.natural if of == "face" else twins.styled
+
+
+def found(network: Likeness, twins: Twins, of: Of) -> float:
     """How often the first one that `search` finds is the right one."""
-    styled, nearest = search(network, twins)
-    return (nearest[:, 0] == twins.people(styled)).double().mean().item()
+    _, partners, nearest = search(network, twins, of)
+    return (nearest[:, 0] == partners).double().mean().item()
 
 
-def sample(network: Likeness, twins: Twins, path: Path) -> None:
-    """A grid: styled pictures, and beside each the natural ones found nearest."""
-    styled, nearest = search(network, twins)
+def sample(network: Likeness, twins: Twins, of: Of, path: Path) -> None:
+    """A grid: styled pictures, and beside each what is found nearest."""
+    styled, _, nearest = search(network, twins, of)
     rows = torch.linspace(0, len(styled) - 1, GRID_ROWS).long()
     columns = [twins.styled.batch(styled[rows])]
     for column in nearest[rows, : GRID_COLUMNS - 1].T:
-        columns.append(twins.natural.batch(column))
+        columns.append(crowd_of(twins, of).batch(column))
     write_sheet(path, columns)
 
 

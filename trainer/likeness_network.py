@@ -1,7 +1,9 @@
-"""A small network that tells who is in a portrait, whatever style it is drawn in.
+"""A small network that tells who is in a portrait, whatever style it is drawn in; or in which look
+it is drawn, whoever is in it.
 
-It is to synthetic portraits what ArcFace is to photos (`identity`): a loss that asks for the face
-and leaves the style alone. `trainer.likeness` trains it, `trainer.pretrain --likeness` uses it.
+The first is to synthetic portraits what ArcFace is to photos (`identity`): a loss that asks for the
+face and leaves the style alone; the second is the other way round. `trainer.likeness` trains them,
+`trainer.pretrain --likeness` and `--look` use them.
 """
 
 from dataclasses import dataclass
@@ -65,15 +67,16 @@ def same_part(draws: Draws, *pictures: Tensor) -> list[Tensor]:
     return [resample(images, matrices) for images in pictures]
 
 
-def likeness_loss(network: Likeness, draws: Draws, made: Tensor, sitters: Tensor) -> Tensor:
-    """1 less the cosine of what the network sees in parts of pictures and of their sitters'.
+def likeness_loss(network: Likeness, draws: Draws, made: Tensor, wanted: Tensor) -> Tensor:
+    """1 less the cosine of what the network sees in parts of pictures and of wanted ones, such as
+    natural pictures of their sitters.
 
-    made, sitters: [N, 3, R, R], N as in `draws`; sitters are not learnt from -> scalar.
+    made, wanted: [N, 3, R, R], N as in `draws`; wanted ones are not learnt from -> scalar.
     """
-    made, sitters = same_part(draws, made, sitters.detach())
+    made, wanted = same_part(draws, made, wanted.detach())
     with torch.no_grad():
-        wanted = network(sitters)
-    return 1 - (network(made) * wanted).sum(dim=1).mean()
+        seen = network(wanted)
+    return 1 - (network(made) * seen).sum(dim=1).mean()
 
 
 def save_likeness(network: Likeness, path: Path, found: float | None) -> Path:

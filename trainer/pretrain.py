@@ -114,8 +114,11 @@ def pretrain(config: PretrainConfig) -> Path | None:
     expected = {
         "style_encoder": "a checkpoint of trainer.style_encoder",
         "likeness": "a network of trainer.likeness",
+        "look": "a network of trainer.likeness --of look",
     }
     require_files(config, expected)
+    if config.random_faces == "mapping" and not config.init:
+        raise BlendGANError("--random-faces mapping draws them by --init's face mapping; give it")
     if config.photos and not config.photo_share:
         raise BlendGANError(
             "--photos are to be a part of the faces, but --photo-share is 0; give it, or leave "
@@ -161,7 +164,10 @@ def pretrain(config: PretrainConfig) -> Path | None:
         )
     ]
     optimizer = torch.optim.Adam(weights, betas=(0.9, 0.99))
-    likeness = load_likeness(config.likeness).to(run.device) if config.likeness else None
+    likeness, look = (
+        load_likeness(path).to(run.device) if path else None
+        for path in (config.likeness, config.look)
+    )
     critic = None
     if config.critic_weight:
         critic = make_critic(config, generator, carried).to(run.device)
@@ -181,10 +187,10 @@ def pretrain(config: PretrainConfig) -> Path | None:
     def step() -> dict[str, Tensor]:
         anneal_(optimizer, late(run.step, config.steps, config.anneal))
         draws = run.draws()
-        faces = feeds["natural"](run.step)[0]
+        faces, taken = feeds["natural"](run.step)[0], 0
         if photo_set and run.step % 2 == 0:  # the steps in which layers have their own latents
-            count = round(config.photo_share * len(faces))
-            faces[:count] = feeds["photos"](run.step)[0][:count]
+            taken = round(config.photo_share * len(faces))
+            faces[:taken] = feeds["photos"](run.step)[0][:taken]
         faces = random_flip(faces.to(run.device), draws)
         seen, faces = as_photographed(faces, config.photo_share)
         photos, wanted, looks = twins.batch(feeds["twins"].indices(run.step), run.device)
@@ -192,7 +198,11 @@ def pretrain(config: PretrainConfig) -> Path | None:
         looks = random_flip(looks, draws)
         with torch.autocast(run.device.type, half, enabled=half != torch.float32):
             w_face = encoder(torch.cat([seen, photos])).float()
-        strangers = faces_between(w_face.detach(), draws)
+        if config.random_faces == "mapping":
+            with torch.no_grad():
+                strangers = generator.map_face(draws.normal(generator.config.z_dim))
+        else:
+            strangers = faces_between(w_face.detach(), draws)
         if run.step % 2 == 1:  # in turn, so that it serves the pSp encoder and the face mapping
             w_face = same_in_all_layers(w_face)
         w_face = blur_latents(w_face, draws, config.latent_noise)
@@ -219,11 +229,22 @@ def pretrain(config: PretrainConfig) -> Path | None:
             with torch.no_grad():
                 maps = [maps[:in_style] for maps in noise]
                 unstyled = generator.synthesis(strangers[:in_style], maps)
-            seen_in = {"natural": faces, "styled": photos, "stranger": unstyled}
-            for (kind, people), ours in zip(seen_in.items(), made, strict=True):
-                ours = ours[: len(people)]
-                loss = likeness_loss(likeness, draws.part(slice(len(people))), ours, people)
+            drawn = slice(taken, None)  # the network knows drawn people alone
+            for kind, ours, people in (
+                ("natural", made[0][drawn], faces[drawn]),
+                ("styled", made[1], photos),
+                ("stranger", made[2][:in_style], unstyled),
+            ):
+                part = draws.part(drawn if kind == "natural" else slice(len(people)))
+                loss = likeness_loss(likeness, part, ours, people)
                 losses[f"{kind}_likeness"] = config.likeness_weight * loss
+        if look:
+            for kind, ours, theirs in (
+                ("styled", made[1], wanted),
+                ("stranger", made[2][:in_style], shown[:in_style]),
+            ):
+                loss = likeness_loss(look, draws.part(slice(len(ours))), ours, theirs)
+                losses[f"{kind}_look"] = config.look_weight * loss
         learnt = {}
         if critic:
             codes = torch.cat([style_encoder(faces), z_style])
@@ -242,7 +263,8 @@ def pretrain(config: PretrainConfig) -> Path | None:
 
     def finish() -> Path:
         made, average_encoder = pupils.average_generator.cpu(), pupils.average_encoder.cpu()
-        fit_face_mapping_(made.face_mapping, latents_of(average_encoder, natural))
+        if config.random_faces == "between":
+            fit_face_mapping_(made.face_mapping, latents_of(average_encoder, natural))
         made.measure_w_mean_()
         made.measure_styles_(codes_of(style_encoder.cpu(), styled))
         provenance = {

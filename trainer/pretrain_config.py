@@ -52,10 +52,18 @@ class PretrainConfig(TrainingConfig):
     chance, and the picture of the smallest error has none; below 1, averages of 4 x 4 pixels are
     compared as well, and texture is left to the Gram matrices"""
     likeness: Path | None = None
-    """a network of trainer.likeness, which asks for the sitter's face in all pictures, and for
-    that of a random face's natural picture in its styled one"""
+    """a network of trainer.likeness, which asks for the sitter's face in all pictures but --photos,
+    and for that of a random face's natural picture in its styled one"""
     likeness_weight: float = 0.5
     """weight of that: 1 less the cosine of what it sees"""
+    look: Path | None = None
+    """a network of trainer.likeness --of look, which asks for the wanted look in styled pictures"""
+    look_weight: float = 0.5
+    """weight of that, like the one above"""
+    random_faces: Literal["between", "mapping"] = "between"
+    """where random faces come from: between those of the step, from the Gaussian that the face
+    mapping becomes in the end, or from --init's face mapping, which stays as it is, such as one of
+    trainer.face_mapping"""
     critic_weight: float = 0.0
     """weight of deceiving a discriminator, which sees to strokes and textures; 0 has none"""
     critic_lr: float = 0.002

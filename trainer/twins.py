@@ -50,6 +50,10 @@ class Twins:
             self.styled.batch(self._neighbour[indices]).to(device),
         )
 
+    def neighbours(self, indices: Tensor) -> Tensor:
+        """Numbers of styled pictures [N] -> numbers of their neighbours [N]."""
+        return self._neighbour[indices]
+
     def looks(self, indices: Tensor) -> Tensor:
         """Numbers of styled pictures [N] -> numbers of their looks [N], one for both neighbours."""
         return torch.minimum(indices, self._neighbour[indices])
