@@ -12,6 +12,7 @@ from trainer.losses import (
     nt_xent_loss,
     path_lengths,
     r1_penalty,
+    supervised_contrastive_loss,
 )
 
 
@@ -62,3 +63,28 @@ def test_nt_xent_of_one_picture_drawn_twice_has_no_negatives():
     """Each view's only candidate is its partner: -log 1."""
     first, second = torch.randn(2, 8), torch.randn(2, 8)
     assert nt_xent_loss(first, second, torch.tensor([3, 3])).item() == pytest.approx(0)
+
+
+def test_supervised_contrastive_by_hand():
+    """Three of one group and two of another, as loops over each vector's fellows and rivals."""
+    vectors, groups = (
+        torch.randn(5, 4, generator=torch.manual_seed(1)),
+        torch.tensor([7, 2, 7, 2, 7]),
+    )
+    unit = vectors / vectors.norm(dim=1, keepdim=True)
+    expected = 0.0
+    for one in range(5):
+        others = [n for n in range(5) if n != one]
+        total = sum(math.exp(unit[one] @ unit[n] / 0.5) for n in others)
+        fellows = [n for n in others if groups[n] == groups[one]]
+        shares = [math.exp(unit[one] @ unit[n] / 0.5) / total for n in fellows]
+        expected -= sum(map(math.log, shares)) / len(shares) / 5
+    found = supervised_contrastive_loss(vectors, groups, 0.5)
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_supervised_contrastive_of_pairs_is_nt_xent():
+    first, second = torch.randn(2, 4, 8, generator=torch.manual_seed(2))
+    pairs = torch.arange(4)
+    found = supervised_contrastive_loss(torch.cat([first, second]), torch.cat([pairs, pairs]), 0.1)
+    torch.testing.assert_close(found, nt_xent_loss(first, second, pairs, 0.1))

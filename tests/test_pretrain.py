@@ -251,7 +251,7 @@ def test_photos_take_the_place_of_faces_in_every_second_step(
     assert seen == [[True, False], [False, False]] * 2
 
 
-def test_a_look_network_teaches_styled_pictures_and_the_mapping_that_draws_faces_stays(
+def test_a_network_of_styles_teaches_and_the_mapping_that_draws_faces_stays(
     twins, style_encoder, tmp_path
 ):
     """--random-faces mapping: the mapping of --init draws the strangers and is the same after the
@@ -262,11 +262,11 @@ def test_a_look_network_teaches_styled_pictures_and_the_mapping_that_draws_faces
     first = pretrain(replace(config, steps=1))
     config = replace(config, init=first, random_faces="mapping", out=tmp_path / "without")
     without = load_file(pretrain(config))
-    config = replace(config, look=path, out=tmp_path / "unbroken")
+    config = replace(config, style_likeness=path, out=tmp_path / "unbroken")
     unbroken = pretrain(config)
     weights, before = load_file(unbroken), load_file(first)
     logged = json.loads((tmp_path / "unbroken" / "log.jsonl").read_text().splitlines()[-1])
-    assert all(0 < logged[f"{kind}_look"] < 1 for kind in ("styled", "stranger"))
+    assert all(0 < logged[f"{kind}_style"] < 1 for kind in ("styled", "stranger"))
     assert any(not torch.equal(weight, without[name]) for name, weight in weights.items())
     kept = [name for name in weights if "face_mapping" in name]
     assert kept and all(torch.equal(weights[name], before[name]) for name in kept)
@@ -284,10 +284,10 @@ def test_a_likeness_network_judges_no_photos(twins, style_encoder, tmp_path, mon
     path = save_likeness(Likeness(LikenessConfig(channels=(8,) * 4)), tmp_path / "l.safetensors", 1)
     seen = []
 
-    def watch(network, draws, made, wanted):
-        assert len(draws) == len(made) == len(wanted)
+    def watch(network, made, wanted):
+        assert len(made) == len(wanted)
         seen.append(len(made))
-        return likeness_loss(network, draws, made, wanted)
+        return likeness_loss(network, made, wanted)
 
     monkeypatch.setattr("trainer.pretrain.likeness_loss", watch)
     flags = {"photos": (tmp_path / "photo.png",), "photo_share": 0.5, "likeness": path, "steps": 2}
@@ -344,7 +344,7 @@ def test_it_goes_on_from_a_checkpoint_and_learns(twins, style_encoder, tmp_path)
         ({"encoder_rate": 0.0}, "--encoder-rate is 0.0, expected more than 0"),
         ({"photos": (Path("photos"),)}, "but --photo-share is 0"),
         ({"likeness": Path("no.safetensors")}, "--likeness no.safetensors is no file that exists"),
-        ({"look": Path("no.safetensors")}, "--look no.safetensors .* trainer.likeness --of look"),
+        ({"style_likeness": Path("x")}, "--style-likeness x .* trainer.likeness --of style"),
         ({"random_faces": "mapping"}, "draws them by --init's face mapping; give it"),
     ],
 )

@@ -1,10 +1,10 @@
 """`python -m trainer.likeness`: learn from twins to tell who is in a portrait, in any style; or,
-with `--of look`, in which look anyone is drawn.
+with `--of style`, in which style anyone is drawn.
 
 Not in the paper, whose faces come from a generator that has seen millions. Each person's natural
 picture and a styled one are to have one vector, other people another (NT-Xent); what is left is
-what a style does not change: pose, hair, glasses, beard, light. Of looks, two people drawn in one
-are to have one vector; what is left is what faces do not change: strokes, palette, paper.
+what a style does not change: pose, hair, glasses, beard, light. Of styles, all that is drawn in one
+is to have one vector, and natural pictures one of their own (supervised contrastive loss).
 """
 
 from copy import deepcopy
@@ -21,9 +21,10 @@ from . import processes
 from .annealing import anneal_, cosine
 from .cli import run_cli
 from .data import Feed, ImageSet, random_flip
+from .draws import Draws
 from .ema import early_decay, half_life_decay, update_ema_
 from .likeness_network import Likeness, LikenessConfig, same_part, save_likeness
-from .losses import nt_xent_loss
+from .losses import nt_xent_loss, supervised_contrastive_loss
 from .run import Run
 from .training_config import TrainingConfig
 from .twins import Twins
@@ -31,8 +32,8 @@ from .twins import Twins
 CROWD = 100  # people of the test, or fewer
 GRID_ROWS, GRID_COLUMNS = 8, 6
 AT_ONCE = 64  # pictures
-Of = Literal["face", "look"]
-NATURAL = 4  # looks to a natural picture
+Of = Literal["face", "style"]
+NATURAL = 4  # styled pictures to a natural one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,7 @@ class LikenessTrainingConfig(TrainingConfig):
     """a folder with natural/ and styled/STYLE/, where one file name is one person: the twins/ of
     trainer.synthesize"""
     of: Of = "face"
-    """what is to be told: the person, or the look that two of them share"""
+    """what is to be told: the person, or the style"""
     steps: int = 2000
     """optimiser steps"""
     batch: int = 64
@@ -51,7 +52,7 @@ class LikenessTrainingConfig(TrainingConfig):
     lr: float = 0.001
     """Adam's learning rate, which falls to 0 along a cosine"""
     temperature: float = 0.1
-    """tau of NT-Xent"""
+    """of the contrastive losses, tau"""
     ema_images: float = 3_000
     """half-life of the averaged network, in people"""
     channels: tuple[int, ...] = (24, 48, 96, 160)
@@ -80,28 +81,34 @@ def train_likeness(config: LikenessTrainingConfig) -> Path | None:
     optimizer = torch.optim.Adam(network.parameters(), lr=config.lr, betas=(0.9, 0.99))
     decay = half_life_decay(config.batch, config.ema_images)
 
+    def face_loss(draws: Draws, indices: Tensor) -> Tensor:
+        photos, styled, _ = twins.batch(indices, device)
+        pair = random_flip(torch.cat([styled, photos], dim=1), draws).split(3, dim=1)
+        vectors = [processes.gather(network(part)) for part in same_part(draws, *pair)]
+        people = processes.gather(twins.people(indices).to(device))
+        return nt_xent_loss(*vectors, people, config.temperature)
+
+    def style_loss(draws: Draws, indices: Tensor) -> Tensor:
+        mirrored = random_flip(torch.cat(twins.batch(indices, device), dim=1), draws)
+        photos, styled, neighbours = mirrored.split(3, dim=1)
+        photos = photos[: -(-len(photos) // NATURAL)]  # one style more
+        styles = twins.style_numbers(indices)
+        styles = torch.cat([styles, styles, torch.full((len(photos),), -1)]).to(device)
+        vectors = processes.gather(network(torch.cat([styled, neighbours, photos])))
+        return supervised_contrastive_loss(vectors, processes.gather(styles), config.temperature)
+
+    loss_of = face_loss if config.of == "face" else style_loss
+
     def step() -> dict[str, Tensor]:
         anneal_(optimizer, cosine(run.step, config.steps))
-        draws, indices = run.draws(), feed.indices(run.step)
-        photos, styled, neighbours = twins.batch(indices, device)
-        of_face = config.of == "face"
-        pair = torch.cat([styled, photos if of_face else neighbours], dim=1)
-        pair = same_part(draws, *random_flip(pair, draws).split(3, dim=1))
-        numbers = twins.people(indices) if of_face else twins.looks(indices)
-        if not of_face:  # natural pictures are one look more
-            count = -(-len(photos) // NATURAL)
-            pair = [torch.cat([each, photos.roll(n, 0)[:count]]) for n, each in enumerate(pair)]
-            numbers = torch.cat([numbers, torch.full((count,), -1)])
-        vectors = [processes.gather(network(images)) for images in pair]
-        numbers = processes.gather(numbers.to(device))
-        loss = nt_xent_loss(*vectors, numbers, config.temperature)
+        loss = loss_of(run.draws(), feed.indices(run.step))
         optimizer.zero_grad(set_to_none=True)
         # every process has the loss of the whole batch, with the gradient of its own part
         (loss * processes.count()).backward()
         processes.average_gradients_(network.parameters())
         optimizer.step()
         update_ema_(average, network, early_decay(decay, run.step))
-        return {"nt_xent": loss.detach()}
+        return {"contrastive": loss.detach()}
 
     def measure() -> dict[str, float]:
         return {"metric_found": found(average, test, config.of)} if test else {}
@@ -123,14 +130,12 @@ def train_likeness(config: LikenessTrainingConfig) -> Path | None:
 
 
 @torch.no_grad()
-def search(network: Likeness, twins: Twins, of: Of) -> tuple[Tensor, Tensor, Tensor]:
-    """Look for each styled picture's partner, among pictures of the first 100 people.
+def search(network: Likeness, twins: Twins, of: Of) -> tuple[Tensor, Tensor]:
+    """Look for what styled pictures show in other pictures, all of the first 100 people: for faces
+    in natural pictures, for styles in styled ones of other people.
 
-    Of faces, the partner of every styled picture is the natural one of the same person; of looks,
-    that of the first of two neighbours is the second.
-
-    -> numbers of the styled pictures [M], of their partners [M], and of all that may be the
-    partner, nearest first, [M, P].
+    -> numbers of the styled pictures [M], and of the others, nearest first, [M, P]; one's own
+    neighbour, whose look it has, comes last.
     """
     device = network.output.weight.device
 
@@ -141,12 +146,14 @@ def search(network: Likeness, twins: Twins, of: Of) -> tuple[Tensor, Tensor, Ten
     everyone = torch.arange(len(twins.styled))
     styled = everyone[twins.people(everyone) < CROWD]
     if of == "face":
-        partners, crowd = twins.people(styled), torch.arange(min(CROWD, len(twins.natural)))
-    else:
-        styled = styled[twins.looks(styled) == styled]
-        partners = crowd = twins.neighbours(styled)
+        crowd = torch.arange(min(CROWD, len(twins.natural)))
+    else:  # the second of two neighbours among the first ones of others
+        first = twins.looks(styled) == styled
+        styled, crowd = styled[~first], styled[first]
     likeness = read(twins.styled, styled) @ read(crowd_of(twins, of), crowd).T
-    return styled, partners, crowd[likeness.argsort(dim=1, descending=True)]
+    if of == "style":
+        likeness[twins.looks(styled)[:, None] == crowd] = -torch.inf
+    return styled, crowd[likeness.argsort(dim=1, descending=True)]
 
 
 def crowd_of(twins: Twins, of: Of) -> ImageSet:
@@ -156,13 +163,17 @@ def crowd_of(twins: Twins, of: Of) -> ImageSet:
 
 def found(network: Likeness, twins: Twins, of: Of) -> float:
     """How often the first one that `search` finds is the right one."""
-    _, partners, nearest = search(network, twins, of)
-    return (nearest[:, 0] == partners).double().mean().item()
+    styled, nearest = search(network, twins, of)
+    if of == "face":
+        right = nearest[:, 0] == twins.people(styled)
+    else:
+        right = twins.style_numbers(nearest[:, 0]) == twins.style_numbers(styled)
+    return right.double().mean().item()
 
 
 def sample(network: Likeness, twins: Twins, of: Of, path: Path) -> None:
     """A grid: styled pictures, and beside each what is found nearest."""
-    styled, _, nearest = search(network, twins, of)
+    styled, nearest = search(network, twins, of)
     rows = torch.linspace(0, len(styled) - 1, GRID_ROWS).long()
     columns = [twins.styled.batch(styled[rows])]
     for column in nearest[rows, : GRID_COLUMNS - 1].T:

@@ -1,9 +1,9 @@
-"""A small network that tells who is in a portrait, whatever style it is drawn in; or in which look
-it is drawn, whoever is in it.
+"""A small network that tells who is in a portrait, whatever style it is drawn in; or in which
+style it is drawn, whoever is in it.
 
 The first is to synthetic portraits what ArcFace is to photos (`identity`): a loss that asks for the
 face and leaves the style alone; the second is the other way round. `trainer.likeness` trains them,
-`trainer.pretrain --likeness` and `--look` use them.
+`trainer.pretrain --likeness` and `--style-likeness` use them.
 """
 
 from dataclasses import dataclass
@@ -67,13 +67,12 @@ def same_part(draws: Draws, *pictures: Tensor) -> list[Tensor]:
     return [resample(images, matrices) for images in pictures]
 
 
-def likeness_loss(network: Likeness, draws: Draws, made: Tensor, wanted: Tensor) -> Tensor:
-    """1 less the cosine of what the network sees in parts of pictures and of wanted ones, such as
-    natural pictures of their sitters.
+def likeness_loss(network: Likeness, made: Tensor, wanted: Tensor) -> Tensor:
+    """1 less the cosine of what the network sees in pictures and in wanted ones, such as natural
+    pictures of their sitters.
 
-    made, wanted: [N, 3, R, R], N as in `draws`; wanted ones are not learnt from -> scalar.
+    made, wanted: [N, 3, R, R]; wanted ones are not learnt from -> scalar.
     """
-    made, wanted = same_part(draws, made, wanted.detach())
     with torch.no_grad():
         seen = network(wanted)
     return 1 - (network(made) * seen).sum(dim=1).mean()

@@ -54,3 +54,17 @@ def nt_xent_loss(
     same = twice[:, None] == twice  # [2N, 2N], a view and itself included
     same[torch.arange(2 * n, device=views.device), partner] = False
     return F.cross_entropy(similarity.masked_fill(same, -torch.inf), partner)
+
+
+def supervised_contrastive_loss(vectors: Tensor, groups: Tensor, temperature: float) -> Tensor:
+    """Each vector is to be near those of its group, and far from the others (Khosla et al. 2020,
+    L_out).
+
+    vectors: [N, D]; groups: [N] numbers, each there twice or more -> scalar.
+    """
+    vectors = F.normalize(vectors.float(), dim=1)
+    similarity = vectors @ vectors.t() / temperature
+    itself = torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
+    log_shares = similarity.masked_fill(itself, -torch.inf).log_softmax(dim=1)
+    others = (groups[:, None] == groups) & ~itself
+    return -(log_shares.masked_fill(~others, 0).sum(dim=1) / others.sum(dim=1)).mean()

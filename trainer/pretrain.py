@@ -35,7 +35,7 @@ from .ema import half_life_decay, update_ema_
 from .gan import keep_styles_, load_style_encoder
 from .half_precision import compute_top_in_
 from .latent_prior import fit_face_mapping_, start_style_mapping_
-from .likeness_network import likeness_loss, load_likeness
+from .likeness_network import likeness_loss, load_likeness, same_part
 from .picture_losses import picture_losses
 from .pretrain_config import PretrainConfig
 from .run import Run
@@ -114,7 +114,7 @@ def pretrain(config: PretrainConfig) -> Path | None:
     expected = {
         "style_encoder": "a checkpoint of trainer.style_encoder",
         "likeness": "a network of trainer.likeness",
-        "look": "a network of trainer.likeness --of look",
+        "style_likeness": "a network of trainer.likeness --of style",
     }
     require_files(config, expected)
     if config.random_faces == "mapping" and not config.init:
@@ -164,9 +164,9 @@ def pretrain(config: PretrainConfig) -> Path | None:
         )
     ]
     optimizer = torch.optim.Adam(weights, betas=(0.9, 0.99))
-    likeness, look = (
+    likeness, style_likeness = (
         load_likeness(path).to(run.device) if path else None
-        for path in (config.likeness, config.look)
+        for path in (config.likeness, config.style_likeness)
     )
     critic = None
     if config.critic_weight:
@@ -236,15 +236,15 @@ def pretrain(config: PretrainConfig) -> Path | None:
                 ("stranger", made[2][:in_style], unstyled),
             ):
                 part = draws.part(drawn if kind == "natural" else slice(len(people)))
-                loss = likeness_loss(likeness, part, ours, people)
+                loss = likeness_loss(likeness, *same_part(part, ours, people))
                 losses[f"{kind}_likeness"] = config.likeness_weight * loss
-        if look:
+        if style_likeness:  # which knows the drawn styles alone
             for kind, ours, theirs in (
                 ("styled", made[1], wanted),
-                ("stranger", made[2][:in_style], shown[:in_style]),
+                ("stranger", made[2][:half_way], shown[:half_way]),
             ):
-                loss = likeness_loss(look, draws.part(slice(len(ours))), ours, theirs)
-                losses[f"{kind}_look"] = config.look_weight * loss
+                loss = likeness_loss(style_likeness, ours, theirs)
+                losses[f"{kind}_style"] = config.style_likeness_weight * loss
         learnt = {}
         if critic:
             codes = torch.cat([style_encoder(faces), z_style])

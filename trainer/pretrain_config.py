@@ -56,9 +56,11 @@ class PretrainConfig(TrainingConfig):
     and for that of a random face's natural picture in its styled one"""
     likeness_weight: float = 0.5
     """weight of that: 1 less the cosine of what it sees"""
-    look: Path | None = None
-    """a network of trainer.likeness --of look, which asks for the wanted look in styled pictures"""
-    look_weight: float = 0.5
+    style_likeness: Path | None = None
+    """a network of trainer.likeness --of style, which asks for the look of a twin where one is
+    wanted. It sees pixels; codes, which are made of Gram matrices, may be right where strokes are
+    not"""
+    style_likeness_weight: float = 0.5
     """weight of that, like the one above"""
     random_faces: Literal["between", "mapping"] = "between"
     """where random faces come from: between those of the step, from the Gaussian that the face

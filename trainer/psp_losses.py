@@ -13,7 +13,7 @@ from blendgan_core.style_encoder import StyleEncoder, feature_distance
 
 from .draws import Draws
 from .identity import FaceRecognition, identity_loss
-from .likeness_network import Likeness, likeness_loss
+from .likeness_network import Likeness, likeness_loss, same_part
 from .perceptual import LPIPS
 
 COMPARED_SIZE = 256  # pixels, at most, at which a face and its reconstruction are compared (pSp)
@@ -81,7 +81,7 @@ def reconstruction_losses(
         difference = identity_loss(criteria.recognition, rebuilt, target)
         losses["identity"] = criteria.identity_weight * difference
     if criteria.likeness:
-        difference = likeness_loss(criteria.likeness, draws, rebuilt, target)
+        difference = likeness_loss(criteria.likeness, *same_part(draws, rebuilt, target))
         losses["likeness"] = criteria.likeness_weight * difference
     deviation = torch.linalg.vector_norm(w_face - encoder.latent_avg, dim=(1, 2)).mean()
     losses["deviation"] = criteria.regularization_weight * deviation

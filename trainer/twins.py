@@ -22,6 +22,7 @@ class Twins:
         self.natural = ImageSet(folder / "natural", resolution)
         self.styled = ImageSet(folder / "styled", resolution)
         by_name = {path.name: number for number, path in enumerate(self.natural.paths)}
+        self._style = torch.tensor(self.styled.style_of)
         self._photo = torch.full((len(self.styled),), -1)
         self._neighbour = torch.full((len(self.styled),), -1)
         for style, members in zip(self.styled.styles, self.styled.members, strict=True):
@@ -50,10 +51,6 @@ class Twins:
             self.styled.batch(self._neighbour[indices]).to(device),
         )
 
-    def neighbours(self, indices: Tensor) -> Tensor:
-        """Numbers of styled pictures [N] -> numbers of their neighbours [N]."""
-        return self._neighbour[indices]
-
     def looks(self, indices: Tensor) -> Tensor:
         """Numbers of styled pictures [N] -> numbers of their looks [N], one for both neighbours."""
         return torch.minimum(indices, self._neighbour[indices])
@@ -62,3 +59,7 @@ class Twins:
         """Numbers of styled pictures [N] -> numbers of the people in them [N], which are those of
         their natural pictures."""
         return self._photo[indices]
+
+    def style_numbers(self, indices: Tensor) -> Tensor:
+        """Numbers of styled pictures [N] -> numbers of their styles [N]."""
+        return self._style[indices]
