@@ -1,5 +1,6 @@
 """A flow learns where data lie, and the face mapping draws latents there."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,7 +66,14 @@ def checkpoint(tmp_path_factory) -> Path:
 
 
 def config_of(checkpoint: Path, natural: Path, out: Path, **others) -> FaceMappingConfig:
-    flags = {"steps": 8, "batch": 16, "hidden": 16, "measured": 4, "save_every": 2} | others
+    flags = {
+        "steps": 8,
+        "flow_steps": 4,
+        "batch": 16,
+        "hidden": 16,
+        "measured": 4,
+        "save_every": 2,
+    } | others
     return FaceMappingConfig(
         checkpoint=checkpoint, natural=(natural,), device="cpu", out=out, **flags
     )
@@ -78,6 +86,7 @@ def few_pairs(monkeypatch):
 
 def test_faces_are_drawn_where_latents_lie_and_nothing_else_changes(checkpoint, natural, tmp_path):
     config = config_of(checkpoint, natural, tmp_path / "run", steps=2400, batch=128, hidden=64)
+    config = replace(config, flow_steps=1200)
     path = train_face_mapping(replace(config, lr=0.004, save_every=2400))
     model = blendgan_core.load(path)
     latents = all_latents(model.psp_encoder, ImageSet(natural, 16))
@@ -108,6 +117,15 @@ def test_stopped_and_resumed_equals_unbroken(checkpoint, natural, tmp_path, step
     assert_same_weights(unbroken, resumed)
 
 
+def test_more_steps_are_the_mappings(checkpoint, natural, tmp_path):
+    config = config_of(checkpoint, natural, tmp_path / "run", save_every=1)
+    train_face_mapping(replace(config, steps=6))
+    train_face_mapping(replace(config, resume=True))
+    logged = [json.loads(row) for row in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert len({row["flow"] for row in logged}) == 4  # the last one stays in the log
+    assert [row["step"] for row in logged if "mapping" in row] == [5, 6, 7, 8]
+
+
 def test_what_cannot_be_taught_is_named(checkpoint, natural, tmp_path):
     model = blendgan_core.load(checkpoint)
     path = tmp_path / "model.safetensors"
@@ -120,4 +138,6 @@ def test_what_cannot_be_taught_is_named(checkpoint, natural, tmp_path):
         train_face_mapping(config_of(path, natural, tmp_path / "run"))
     with pytest.raises(BlendGANError, match="--checkpoint no.safetensors is no file that exists"):
         train_face_mapping(config_of(Path("no.safetensors"), natural, tmp_path / "run"))
+    with pytest.raises(BlendGANError, match="--flow-steps is 8, which leaves none of 8 --steps"):
+        train_face_mapping(config_of(checkpoint, natural, tmp_path / "run", flow_steps=8))
     assert not (tmp_path / "run").exists()

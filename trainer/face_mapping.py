@@ -51,7 +51,9 @@ class FaceMappingConfig(TrainingConfig):
     natural: tuple[Path, ...]
     """aligned natural faces: folders, zips or shards of them. All are read, and mirrored"""
     steps: int = 12_000
-    """optimiser steps: half for the flow, half for the mapping"""
+    """optimiser steps, of the flow and then of the mapping"""
+    flow_steps: int = 6_000
+    """those of the flow"""
     batch: int = 512
     """latents a step"""
     lr: float = 0.002
@@ -66,6 +68,11 @@ class FaceMappingConfig(TrainingConfig):
 def train_face_mapping(config: FaceMappingConfig) -> Path | None:
     """Run the training; return the final checkpoint's path, or None after a dry run."""
     require_files(config, {"checkpoint": "a checkpoint with a generator and a pSp encoder"})
+    if 0 < config.steps <= config.flow_steps:
+        raise BlendGANError(
+            f"--flow-steps is {config.flow_steps}, which leaves none of {config.steps} --steps for "
+            "the mapping; take fewer, such as half"
+        )
     run = Run(config)
     contents = read(config.checkpoint)
     model = build(contents, config.checkpoint)
@@ -97,7 +104,6 @@ def train_face_mapping(config: FaceMappingConfig) -> Path | None:
     average = deepcopy(velocity).requires_grad_(False)
     flow_optimizer = torch.optim.Adam(velocity.parameters(), lr=config.lr)
     optimizer = torch.optim.Adam(rates_of(mapping, MAPPING_RATE * config.lr))
-    half = config.steps // 2
 
     def noise(count: int) -> Tensor:
         return pixel_norm(torch.randn(count, generator.config.z_dim)).to(run.device)
@@ -112,7 +118,7 @@ def train_face_mapping(config: FaceMappingConfig) -> Path | None:
         return z, with_moments_of(latents, made)
 
     def learn_flow() -> dict[str, Tensor]:
-        anneal_(flow_optimizer, cosine(run.step, half))
+        anneal_(flow_optimizer, cosine(run.step, config.flow_steps))
         data = latents[torch.randint(len(latents), (config.batch,))]
         t = torch.rand(config.batch, 1).to(run.device)
         loss = flow_loss(velocity, noise(config.batch), data, t)
@@ -121,7 +127,7 @@ def train_face_mapping(config: FaceMappingConfig) -> Path | None:
         return {"flow": loss.detach()}
 
     def learn_mapping() -> dict[str, Tensor]:
-        anneal_(optimizer, cosine(run.step - half, config.steps - half))
+        anneal_(optimizer, cosine(run.step - config.flow_steps, config.steps - config.flow_steps))
         chosen = torch.randint(PAIRS, (config.batch,))
         z, wanted = (part[chosen] for part in pairs())
         loss = (weights * (whitened(mapping(z)) - wanted).square()).mean()
@@ -129,7 +135,7 @@ def train_face_mapping(config: FaceMappingConfig) -> Path | None:
         return {"mapping": loss.detach()}
 
     def step() -> dict[str, Tensor]:
-        return learn_flow() if run.step < half else learn_mapping()
+        return learn_flow() if run.step < config.flow_steps else learn_mapping()
 
     def measure() -> dict[str, float]:
         return measure_progress(generator, None, None, natural, config.measured)
