@@ -10,9 +10,8 @@ from tiny_model import tiny_model
 import blendgan_core
 from trainer.data import ImageSet
 from trainer.progress import frechet_distance, measure_progress, split_art, style_match
+from trainer.styles import STYLES
 from trainer.synthesize import Portrait
-
-STYLES = ("engraving", "neon", "watercolour")
 
 
 def test_frechet_distance_by_hand():
@@ -75,7 +74,7 @@ def portraits(tmp_path_factory):
     """Synthetic portraits of seed 1, which the starter was not trained on: natural, art."""
     folder = tmp_path_factory.mktemp("portraits")
     for style in (None, *STYLES):
-        for index in range(24 if style is None else 10):
+        for index in range(24 if style is None else 8):
             portrait = Portrait(1, style, index, 64)
             (folder / portrait.path).parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(portrait.render()).save(folder / portrait.path)
@@ -87,7 +86,7 @@ def starter():
     return blendgan_core.load(blendgan_core.STARTER)
 
 
-def measured(generator, starter, portraits, count=20):
+def measured(generator, starter, portraits, count=48):
     natural, art = portraits
     return measure_progress(generator, starter.style_encoder, art, natural, count)
 
@@ -98,9 +97,9 @@ def test_a_trained_generator_is_better_than_a_random_one(starter, portraits):
         random = type(starter.generator)(starter.generator.config).eval()
     good, bad = (measured(g, starter, portraits) for g in (starter.generator, random))
     assert all(name.startswith("metric_") for name in good)
-    by_chance = 3 / 20  # of two draws of 20 pictures from one source
+    by_chance = 3 / 48  # of two draws of 48 pictures from one source
     for name in ("metric_frechet_natural", "metric_frechet_art"):
-        assert good[name] - by_chance < (bad[name] - by_chance) / 2
+        assert good[name] - by_chance < (bad[name] - by_chance) / 4
     assert good["metric_style_match"] > max(bad["metric_style_match"], 1 / len(STYLES))
     assert 0.3 < good["metric_face_spread"] < 1.5
 
