@@ -106,7 +106,7 @@ def test_it_learns_who_is_in_a_picture(twins, trained):
 def test_it_learns_in_which_style_anyone_is_drawn(stripes, tmp_path):
     """A face is no hindrance, and natural pictures, in blue, are a style of their own."""
     config = replace(config_of(stripes, tmp_path / "run"), of="style")
-    network, twins = load_likeness(train_likeness(config)), Twins(stripes, 64)
+    network, twins = load_likeness(train_likeness(config), "style"), Twins(stripes, 64)
     assert found(network, twins, "style") == 1
     with torch.no_grad():
         natural = network(twins.natural.batch(torch.arange(6)))
@@ -175,6 +175,14 @@ def test_another_file_is_refused_by_name(tmp_path):
     write_safetensors(torn, {"likeness.a": torch.ones(1)}, metadata, torch.float16)
     with pytest.raises(CheckpointError, match="torn.safetensors is a damaged likeness network"):
         load_likeness(torn)
+
+
+def test_a_network_that_tells_the_other_is_refused(tmp_path):
+    path = save_likeness(network_of(1), tmp_path / "styles.safetensors", None, "style")
+    with pytest.raises(
+        CheckpointError, match="tells styles, expected one that tells faces: .*--of face"
+    ):
+        load_likeness(path)
 
 
 def test_a_saved_network_sees_the_same(tmp_path):

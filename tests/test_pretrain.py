@@ -257,7 +257,8 @@ def test_a_network_of_styles_teaches_and_the_mapping_that_draws_faces_stays(
     """--random-faces mapping: the mapping of --init draws the strangers and is the same after the
     training; otherwise the Gaussian of the latents takes its place."""
     torch.manual_seed(0)
-    path = save_likeness(Likeness(LikenessConfig(channels=(8,) * 4)), tmp_path / "l.safetensors", 1)
+    network = Likeness(LikenessConfig(channels=(8,) * 4))
+    path = save_likeness(network, tmp_path / "l.safetensors", 1, "style")
     config = config_of(twins, style_encoder, tmp_path / "first")
     first = pretrain(replace(config, steps=1))
     config = replace(config, init=first, random_faces="mapping", out=tmp_path / "without")

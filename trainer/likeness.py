@@ -10,7 +10,6 @@ is to have one vector, and natural pictures one of their own (supervised contras
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -23,7 +22,7 @@ from .cli import run_cli
 from .data import Feed, ImageSet, random_flip
 from .draws import Draws
 from .ema import early_decay, half_life_decay, update_ema_
-from .likeness_network import Likeness, LikenessConfig, same_part, save_likeness
+from .likeness_network import Likeness, LikenessConfig, Of, same_part, save_likeness
 from .losses import nt_xent_loss, supervised_contrastive_loss
 from .run import Run
 from .training_config import TrainingConfig
@@ -32,7 +31,6 @@ from .twins import Twins
 CROWD = 100  # people of the test, or fewer
 GRID_ROWS, GRID_COLUMNS = 8, 6
 AT_ONCE = 64  # pictures
-Of = Literal["face", "style"]
 NATURAL = 4  # styled pictures to a natural one
 
 
@@ -117,7 +115,7 @@ def train_likeness(config: LikenessTrainingConfig) -> Path | None:
         right = found(average, test, config.of) if test else None
         if right is not None:
             print(f"{right:.1%} of what it never saw is found, among {CROWD} people")
-        return save_likeness(average.cpu(), run.folder / "final.safetensors", right)
+        return save_likeness(average.cpu(), run.folder / "final.safetensors", right, config.of)
 
     return run.loop(
         {"network": network, "average": average, "optimizer": optimizer},

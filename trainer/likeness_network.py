@@ -8,11 +8,13 @@ face and leaves the style alone; the second is the other way round. `trainer.lik
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from blendgan_core.errors import CheckpointError
 from blendgan_core.layers import average_pool
 
 from .augment import resample
@@ -27,6 +29,7 @@ KIND = Kind(
     maker="trainer.likeness",
     flags="--twins DIR --out runs/likeness",
 )
+Of = Literal["face", "style"]  # what a network tells
 NARROWEST = 0.45  # of the picture's side
 FARTHEST = 0.5  # of the room that a part has to move in
 
@@ -78,11 +81,20 @@ def likeness_loss(network: Likeness, made: Tensor, wanted: Tensor) -> Tensor:
     return 1 - (network(made) * seen).sum(dim=1).mean()
 
 
-def save_likeness(network: Likeness, path: Path, found: float | None) -> Path:
+def save_likeness(network: Likeness, path: Path, found: float | None, of: Of = "face") -> Path:
     """Write it in half precision; found: the share that its test found, for the header."""
-    return save_network(network, KIND, path, config=vars(network.config), found=found)
+    return save_network(network, KIND, path, config=vars(network.config), found=found, of=of)
 
 
-def load_likeness(path: Path) -> Likeness:
-    """A frozen network. Raises CheckpointError if the file is missing, damaged or another's."""
-    return load_network(path, KIND, lambda sizes: Likeness(LikenessConfig(**sizes)), ())[0]
+def load_likeness(path: Path, of: Of = "face") -> Likeness:
+    """A frozen network that tells faces, or styles. Raises CheckpointError if the file is missing,
+    damaged or another's, and if its network tells the other."""
+    network, texts = load_network(
+        path, KIND, lambda sizes: Likeness(LikenessConfig(**sizes)), ("of",)
+    )
+    if texts["of"] != of:
+        raise CheckpointError(
+            f"{path} tells {texts['of']}s, expected one that tells {of}s: `python -m {KIND.maker} "
+            f"--of {of}` makes one"
+        )
+    return network

@@ -165,8 +165,8 @@ def pretrain(config: PretrainConfig) -> Path | None:
     ]
     optimizer = torch.optim.Adam(weights, betas=(0.9, 0.99))
     likeness, style_likeness = (
-        load_likeness(path).to(run.device) if path else None
-        for path in (config.likeness, config.style_likeness)
+        load_likeness(path, of).to(run.device) if path else None
+        for path, of in ((config.likeness, "face"), (config.style_likeness, "style"))
     )
     critic = None
     if config.critic_weight:

@@ -65,7 +65,7 @@ class PretrainConfig(TrainingConfig):
     random_faces: Literal["between", "mapping"] = "between"
     """where random faces come from: between those of the step, from the Gaussian that the face
     mapping becomes in the end, or from --init's face mapping, which stays as it is, such as one of
-    trainer.face_mapping"""
+    trainer.face_mapping. In a long training its latents drift from those that faces have"""
     critic_weight: float = 0.0
     """weight of deceiving a discriminator, which sees to strokes and textures; 0 has none"""
     critic_lr: float = 0.002
