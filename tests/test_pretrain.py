@@ -22,6 +22,7 @@ from trainer.draws import Draws
 from trainer.likeness_network import (
     Likeness,
     LikenessConfig,
+    Of,
     likeness_loss,
     save_likeness,
 )
@@ -77,6 +78,20 @@ def config_of(twins: Path, style_encoder: Path, out: Path) -> PretrainConfig:
         device="cpu",
         out=out,
     )
+
+
+def network_file(folder: Path, of: Of = "face") -> Path:
+    """A small network that was not trained."""
+    torch.manual_seed(0)
+    return save_likeness(
+        Likeness(LikenessConfig(channels=(8,) * 4)), folder / "l.safetensors", 1, of
+    )
+
+
+def photo_flags(folder: Path) -> dict:
+    """One white photo, which is to take the place of half of the faces."""
+    Image.new("RGB", (32, 32), "white").save(folder / "photo.png")
+    return {"photos": (folder / "photo.png",), "photo_share": 0.5}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -238,7 +253,6 @@ def test_photos_take_the_place_of_faces_in_every_second_step(
     twins, style_encoder, tmp_path, monkeypatch
 ):
     """Of two faces a step one is a photo: white, where all others are grey."""
-    Image.new("RGB", (32, 32), "white").save(tmp_path / "photo.png")
     seen = []
 
     def watch(faces: torch.Tensor, share: float):
@@ -246,8 +260,8 @@ def test_photos_take_the_place_of_faces_in_every_second_step(
         return as_photographed(faces, share)
 
     monkeypatch.setattr("trainer.pretrain.as_photographed", watch)
-    photos = {"photos": (tmp_path / "photo.png",), "photo_share": 0.5}
-    pretrain(replace(config_of(twins, style_encoder, tmp_path / "run"), steps=4, **photos))
+    config = replace(config_of(twins, style_encoder, tmp_path / "run"), steps=4)
+    pretrain(replace(config, **photo_flags(tmp_path)))
     assert seen == [[True, False], [False, False]] * 2
 
 
@@ -256,9 +270,7 @@ def test_a_network_of_styles_teaches_and_the_mapping_that_draws_faces_stays(
 ):
     """--random-faces mapping: the mapping of --init draws the strangers and is the same after the
     training; otherwise the Gaussian of the latents takes its place."""
-    torch.manual_seed(0)
-    network = Likeness(LikenessConfig(channels=(8,) * 4))
-    path = save_likeness(network, tmp_path / "l.safetensors", 1, "style")
+    path = network_file(tmp_path, "style")
     config = config_of(twins, style_encoder, tmp_path / "first")
     first = pretrain(replace(config, steps=1))
     config = replace(config, init=first, random_faces="mapping", out=tmp_path / "without")
@@ -281,8 +293,7 @@ def test_a_network_of_styles_teaches_and_the_mapping_that_draws_faces_stays(
 
 def test_a_likeness_network_judges_no_photos(twins, style_encoder, tmp_path, monkeypatch):
     """Of two faces a step, every second step, one is a photo: of the natural faces one is left."""
-    Image.new("RGB", (32, 32), "white").save(tmp_path / "photo.png")
-    path = save_likeness(Likeness(LikenessConfig(channels=(8,) * 4)), tmp_path / "l.safetensors", 1)
+    path = network_file(tmp_path)
     seen = []
 
     def watch(network, made, wanted):
@@ -291,14 +302,13 @@ def test_a_likeness_network_judges_no_photos(twins, style_encoder, tmp_path, mon
         return likeness_loss(network, made, wanted)
 
     monkeypatch.setattr("trainer.pretrain.likeness_loss", watch)
-    flags = {"photos": (tmp_path / "photo.png",), "photo_share": 0.5, "likeness": path, "steps": 2}
-    pretrain(replace(config_of(twins, style_encoder, tmp_path / "run"), **flags))
+    config = config_of(twins, style_encoder, tmp_path / "run")
+    pretrain(replace(config, likeness=path, steps=2, **photo_flags(tmp_path)))
     assert seen == [1, 2, 1, 2, 2, 2]  # natural, styled, strangers: half of them, then all
 
 
 def test_a_likeness_network_teaches_random_faces_and_is_resumed(twins, style_encoder, tmp_path):
-    torch.manual_seed(0)
-    path = save_likeness(Likeness(LikenessConfig(channels=(8,) * 4)), tmp_path / "l.safetensors", 1)
+    path = network_file(tmp_path)
     config = config_of(twins, style_encoder, tmp_path / "without")
     without = load_file(pretrain(replace(config, anneal=0.5)))
     config = replace(config, likeness=path, anneal=0.5, out=tmp_path / "unbroken")

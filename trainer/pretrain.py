@@ -229,14 +229,13 @@ def pretrain(config: PretrainConfig) -> Path | None:
             with torch.no_grad():
                 maps = [maps[:in_style] for maps in noise]
                 unstyled = generator.synthesis(strangers[:in_style], maps)
-            drawn = slice(taken, None)  # the network knows drawn people alone
-            for kind, ours, people in (
-                ("natural", made[0][drawn], faces[drawn]),
-                ("styled", made[1], photos),
-                ("stranger", made[2][:in_style], unstyled),
+            for kind, rows, ours, people in (
+                ("natural", slice(taken, None), made[0], faces),  # it knows drawn people alone
+                ("styled", slice(None), made[1], photos),
+                ("stranger", slice(in_style), made[2], unstyled),
             ):
-                part = draws.part(drawn if kind == "natural" else slice(len(people)))
-                loss = likeness_loss(likeness, *same_part(part, ours, people))
+                seen_parts = same_part(draws.part(rows), ours[rows], people[rows])
+                loss = likeness_loss(likeness, *seen_parts)
                 losses[f"{kind}_likeness"] = config.likeness_weight * loss
         if style_likeness:  # which knows the drawn styles alone
             for kind, ours, theirs in (
