@@ -325,12 +325,12 @@ def test_a_likeness_network_teaches_random_faces_and_is_resumed(twins, style_enc
 
 
 def test_it_goes_on_from_a_checkpoint_and_learns(twins, style_encoder, tmp_path):
-    """60 steps halve the natural faces' error; what a game left is carried over, noise is not."""
+    """60 steps halve the natural faces' error; noise and what a game left are carried over."""
     config = config_of(twins, style_encoder, tmp_path / "first")
     first = pretrain(replace(config, steps=1))
     model = blendgan_core.load(first)
     with torch.no_grad():
-        model.generator.synthesis.convs[0].noise_strength.fill_(1)
+        model.generator.synthesis.convs[0].noise_strength.fill_(8)
     start = tmp_path / "start.safetensors"
     save(model, start, {}, {"queue": {"codes": torch.ones(2, 16)}})
 
@@ -345,7 +345,7 @@ def test_it_goes_on_from_a_checkpoint_and_learns(twins, style_encoder, tmp_path)
     assert "queue" in read_header(second)["keys"]
     assert "d_style_latent" not in read_header(second)["keys"]
     after_noise = blendgan_core.load(second).generator.synthesis.convs[0].noise_strength
-    assert after_noise.abs().item() < 0.3
+    assert 7 < after_noise.item() < 8  # 60 steps of at most 0.01
 
 
 @pytest.mark.parametrize(

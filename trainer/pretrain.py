@@ -72,9 +72,6 @@ def make_networks(config: PretrainConfig) -> tuple[Generator, PSPEncoder]:
         raise CheckpointError(f"{config.init} has no generator to start from")
     if start:
         generator = start.generator.requires_grad_(True).train()
-        # or the detail would go on coming from the noise that it was fixed to
-        for conv in generator.synthesis.convs:
-            torch.nn.init.zeros_(conv.noise_strength)
         if start.psp_encoder:
             return generator, start.psp_encoder.requires_grad_(True).train()
     else:
@@ -196,6 +193,10 @@ def pretrain(config: PretrainConfig) -> Path | None:
         photos, wanted, looks = twins.batch(feeds["twins"].indices(run.step), run.device)
         photos, wanted = random_flip(torch.cat([photos, wanted], dim=1), draws).split(3, dim=1)
         looks = random_flip(looks, draws)
+        # half of the strangers in looks of twins, the others in art, or as they are
+        half_way, with_art = -(-len(looks) // 2), art is not None and run.step % 2 == 1
+        others = random_flip(feeds["art"](run.step)[0].to(looks), draws) if with_art else faces
+        shown = torch.cat([looks[:half_way], others[half_way:]])
         with torch.autocast(run.device.type, half, enabled=half != torch.float32):
             w_face = encoder(torch.cat([seen, photos])).float()
         if config.random_faces == "mapping":
@@ -206,10 +207,6 @@ def pretrain(config: PretrainConfig) -> Path | None:
         if run.step % 2 == 1:  # in turn, so that it serves the pSp encoder and the face mapping
             w_face = same_in_all_layers(w_face)
         w_face = blur_latents(w_face, draws, config.latent_noise)
-        # half of the strangers in looks of twins, the others in art, or as they are
-        half_way, with_art = -(-len(looks) // 2), art is not None and run.step % 2 == 1
-        others = random_flip(feeds["art"](run.step)[0].to(looks), draws) if with_art else faces
-        shown = torch.cat([looks[:half_way], others[half_way:]])
         # one indicator for all; the same in every process, as torch's own numbers are
         indicator = int(torch.randint(STRONGEST, ()))
         z_style = style_encoder(torch.cat([looks, shown]))
@@ -224,7 +221,10 @@ def pretrain(config: PretrainConfig) -> Path | None:
         made = pictures.split(len(faces))
         losses = losses_of("natural", ("pixels", "perceptual", "gram"), made[0], faces)
         losses |= losses_of("styled", tuple(scales), made[1], wanted, config.fine_share)
-        losses |= losses_of("stranger", ("gram", "code"), made[2][:in_style], shown[:in_style])
+        # a twin's colours are its own, so its Gram matrices are not asked of another face
+        losses |= losses_of("stranger", ("code",), made[2][:half_way], shown[:half_way])
+        if with_art:
+            losses |= losses_of("art", ("gram", "code"), made[2][half_way:], shown[half_way:])
         if likeness:
             with torch.no_grad():
                 maps = [maps[:in_style] for maps in noise]
