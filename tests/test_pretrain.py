@@ -259,7 +259,7 @@ def test_photos_take_the_place_of_faces_in_every_second_step(
         seen.append((faces > 0.99).flatten(1).all(dim=1).tolist())
         return as_photographed(faces, share)
 
-    monkeypatch.setattr("trainer.pretrain.as_photographed", watch)
+    monkeypatch.setattr("trainer.pretrain_pictures.as_photographed", watch)
     config = replace(config_of(twins, style_encoder, tmp_path / "run"), steps=4)
     pretrain(replace(config, **photo_flags(tmp_path)))
     assert seen == [[True, False], [False, False]] * 2
@@ -301,7 +301,7 @@ def test_a_likeness_network_judges_no_photos(twins, style_encoder, tmp_path, mon
         seen.append(len(made))
         return likeness_loss(network, made, wanted)
 
-    monkeypatch.setattr("trainer.pretrain.likeness_loss", watch)
+    monkeypatch.setattr("trainer.pretrain_losses.likeness_loss", watch)
     config = config_of(twins, style_encoder, tmp_path / "run")
     pretrain(replace(config, likeness=path, steps=2, **photo_flags(tmp_path)))
     assert seen == [1, 2, 1, 2, 2, 2]  # natural, styled, strangers: half of them, then all

@@ -26,18 +26,17 @@ from blendgan_core.style_encoder import StyleEncoder
 
 from . import processes
 from .annealing import anneal_, late
-from .camera import as_photographed
 from .cli import run_cli
 from .critic import Critic
-from .data import Feed, ImageSet, random_flip
+from .data import ImageSet
 from .draws import FIXED_SEED, Draws
 from .ema import half_life_decay, update_ema_
 from .gan import keep_styles_, load_style_encoder
 from .half_precision import compute_top_in_
 from .latent_prior import fit_face_mapping_, start_style_mapping_
-from .likeness_network import likeness_loss, load_likeness, same_part
-from .picture_losses import picture_losses
 from .pretrain_config import PretrainConfig
+from .pretrain_losses import Losses, Made
+from .pretrain_pictures import Pictures, Sources
 from .run import Run
 from .synced_norm import sync_norms_
 from .training_config import require_files
@@ -108,19 +107,7 @@ def same_in_all_layers(w_face: Tensor) -> Tensor:
 
 def pretrain(config: PretrainConfig) -> Path | None:
     """Run the training; return the final checkpoint's path, or None after a dry run."""
-    expected = {
-        "style_encoder": "a checkpoint of trainer.style_encoder",
-        "likeness": "a network of trainer.likeness",
-        "style_likeness": "a network of trainer.likeness --of style",
-    }
-    require_files(config, expected)
-    if config.random_faces == "mapping" and not config.init:
-        raise BlendGANError("--random-faces mapping draws them by --init's face mapping; give it")
-    if config.photos and not config.photo_share:
-        raise BlendGANError(
-            "--photos are to be a part of the faces, but --photo-share is 0; give it, or leave "
-            "--photos out"
-        )
+    check(config)
     run = Run(config)
     run.seed_weights()
     pupils = Pupils(config).to(run.device, memory_format=torch.channels_last)
@@ -133,11 +120,10 @@ def pretrain(config: PretrainConfig) -> Path | None:
     half = PRECISIONS[config.precision]
     compute_top_in_(generator.synthesis, half, len(generator.synthesis.to_rgbs))
     resolution = generator.config.resolution
-    natural = ImageSet(config.natural, resolution, at_least=config.batch)
-    twins = Twins(config.twins, resolution)
-    art = ImageSet(config.art, resolution) if config.art else None
-    photo_set = ImageSet(config.photos, resolution) if config.photos else None
+    sources = Sources(config, resolution, run.samples, run.device)
+    natural, twins = sources.natural, sources.twins
     styled = ImageSet([config.twins / "styled", *config.art], resolution)
+    losses_of = Losses(config, style_encoder, run.device)
     if not config.resume:
         if config.fresh_styles:
             codes, latents = codes_of(style_encoder, twins.styled), latents_of(encoder, natural)
@@ -145,12 +131,6 @@ def pretrain(config: PretrainConfig) -> Path | None:
         elif config.init:
             keep_styles_(generator, style_encoder, styled, config.init)
         pupils.average_generator.load_state_dict(generator.state_dict())
-    sets = {"natural": natural, "twins": twins.styled, "art": art, "photos": photo_set}
-    feeds = {
-        name: Feed(pictures, name, config.batch, config.seed, run.samples)
-        for name, pictures in sets.items()
-        if pictures
-    }
     weights = [
         {"params": list(part.parameters()), "lr": config.lr * rate}
         for part, rate in (
@@ -161,44 +141,15 @@ def pretrain(config: PretrainConfig) -> Path | None:
         )
     ]
     optimizer = torch.optim.Adam(weights, betas=(0.9, 0.99))
-    likeness, style_likeness = (
-        load_likeness(path, of).to(run.device) if path else None
-        for path, of in ((config.likeness, "face"), (config.style_likeness, "style"))
-    )
     critic = None
     if config.critic_weight:
         critic = make_critic(config, generator, carried).to(run.device)
         critic.compute_in_(half)
 
-    scales = {
-        "pixels": 1,
-        "perceptual": config.perceptual_weight,
-        "gram": config.gram_weight,
-        "code": config.code_weight,
-    }
-
-    def losses_of(kind: str, names: tuple[str, ...], *pictures) -> dict[str, Tensor]:
-        losses = picture_losses(style_encoder, *pictures)
-        return {f"{kind}_{name}": scales[name] * losses[name] for name in names}
-
-    def step() -> dict[str, Tensor]:
-        anneal_(optimizer, late(run.step, config.steps, config.anneal))
-        draws = run.draws()
-        faces, taken = feeds["natural"](run.step)[0], 0
-        if photo_set and run.step % 2 == 0:  # the steps in which layers have their own latents
-            taken = round(config.photo_share * len(faces))
-            faces[:taken] = feeds["photos"](run.step)[0][:taken]
-        faces = random_flip(faces.to(run.device), draws)
-        seen, faces = as_photographed(faces, config.photo_share)
-        photos, wanted, looks = twins.batch(feeds["twins"].indices(run.step), run.device)
-        photos, wanted = random_flip(torch.cat([photos, wanted], dim=1), draws).split(3, dim=1)
-        looks = random_flip(looks, draws)
-        # half of the strangers in looks of twins, the others in art, or as they are
-        half_way, with_art = -(-len(looks) // 2), art is not None and run.step % 2 == 1
-        others = random_flip(feeds["art"](run.step)[0].to(looks), draws) if with_art else faces
-        shown = torch.cat([looks[:half_way], others[half_way:]])
+    def faces_of(given: Pictures, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Latents of the faces and of the people, [2 N, L, W], and of random faces [N, L, W]."""
         with torch.autocast(run.device.type, half, enabled=half != torch.float32):
-            w_face = encoder(torch.cat([seen, photos])).float()
+            w_face = encoder(torch.cat([given.seen, given.people])).float()
         if config.random_faces == "mapping":
             with torch.no_grad():
                 strangers = generator.map_face(draws.normal(generator.config.z_dim))
@@ -206,49 +157,38 @@ def pretrain(config: PretrainConfig) -> Path | None:
             strangers = faces_between(w_face.detach(), draws)
         if run.step % 2 == 1:  # in turn, so that it serves the pSp encoder and the face mapping
             w_face = same_in_all_layers(w_face)
-        w_face = blur_latents(w_face, draws, config.latent_noise)
+        return blur_latents(w_face, draws, config.latent_noise), strangers
+
+    def step() -> dict[str, Tensor]:
+        anneal_(optimizer, late(run.step, config.steps, config.anneal))
+        draws = run.draws()
+        given = sources.of_step(run.step, draws)
+        w_face, strangers = faces_of(given, draws)
         # one indicator for all; the same in every process, as torch's own numbers are
         indicator = int(torch.randint(STRONGEST, ()))
-        z_style = style_encoder(torch.cat([looks, shown]))
+        z_style = style_encoder(torch.cat([given.looks, given.shown]))
         w_style = generator.map_style(z_style)
-        sitters = torch.cat([w_face[len(faces) :], strangers])
-        blended = generator.blending(sitters, w_style, indicator)
-        in_style = len(strangers) if with_art else half_way
-        blended = torch.cat([blended[: len(looks) + in_style], strangers[in_style:]])
+        count, in_style = len(strangers), given.art_rows.stop
+        sitters = torch.cat([w_face[count:], strangers])
+        blended = generator.blending(sitters, w_style, indicator)[: count + in_style]
         noise = draws.noise(generator.synthesis.noise_shapes())
-        noise = [maps.repeat(3, 1, 1, 1) for maps in noise]
-        pictures = generator.synthesis(torch.cat([w_face[: len(faces)], blended]), noise)
-        made = pictures.split(len(faces))
-        losses = losses_of("natural", ("pixels", "perceptual", "gram"), made[0], faces)
-        losses |= losses_of("styled", tuple(scales), made[1], wanted, config.fine_share)
-        # a twin's colours are its own, so its Gram matrices are not asked of another face
-        losses |= losses_of("stranger", ("code",), made[2][:half_way], shown[:half_way])
-        if with_art:
-            losses |= losses_of("art", ("gram", "code"), made[2][half_way:], shown[half_way:])
-        if likeness:
+        maps = [each.repeat(3, 1, 1, 1) for each in noise]
+        latents = torch.cat([w_face[:count], blended, strangers[in_style:]])
+        pictures = generator.synthesis(latents, maps)
+        made = Made(*pictures.split(count))
+        losses = losses_of.pictures(given, made)
+        if config.likeness:
             with torch.no_grad():
-                maps = [maps[:in_style] for maps in noise]
-                unstyled = generator.synthesis(strangers[:in_style], maps)
-            for kind, rows, ours, people in (
-                ("natural", slice(taken, None), made[0], faces),  # it knows drawn people alone
-                ("styled", slice(None), made[1], photos),
-                ("stranger", slice(in_style), made[2], unstyled),
-            ):
-                seen_parts = same_part(draws.part(rows), ours[rows], people[rows])
-                loss = likeness_loss(likeness, *seen_parts)
-                losses[f"{kind}_likeness"] = config.likeness_weight * loss
-        if style_likeness:  # which knows the drawn styles alone
-            for kind, ours, theirs in (
-                ("styled", made[1], wanted),
-                ("stranger", made[2][:half_way], shown[:half_way]),
-            ):
-                loss = likeness_loss(style_likeness, ours, theirs)
-                losses[f"{kind}_style"] = config.style_likeness_weight * loss
+                own = [each[:in_style] for each in noise]
+                unstyled = generator.synthesis(strangers[:in_style], own)
+            losses |= losses_of.faces(draws, given, made, unstyled)
+        if config.style_likeness:
+            losses |= losses_of.styles(given, made)
         learnt = {}
         if critic:
-            codes = torch.cat([style_encoder(faces), z_style])
-            mismatched = [part.roll(1, dims=0) for part in codes.split(len(faces))]
-            drawn = torch.cat([faces, wanted, shown])
+            codes = torch.cat([style_encoder(given.faces), z_style])
+            mismatched = [part.roll(1, dims=0) for part in codes.split(count)]
+            drawn = torch.cat([given.faces, given.wanted, given.shown])
             learnt = critic.learn(run.step, drawn, pictures, codes, torch.cat(mismatched))
             losses["deception"] = config.critic_weight * critic.loss_of(pictures, codes)
         optimizer.zero_grad(set_to_none=True)
@@ -270,8 +210,8 @@ def pretrain(config: PretrainConfig) -> Path | None:
             "kind": "pretrained",
             "natural": f"{len(natural)} pictures",
             "art": f"{len(twins.styled)} twins in {len(twins.styled.styles)} styles, "
-            f"{len(art or ())} others",
-            "photos": f"{len(photo_set or ())} pictures",
+            f"{len(sources.art or ())} others",
+            "photos": f"{len(sources.photos or ())} pictures",
             "licence": config.data_licence,
             "steps": run.step,
             "images": run.step * config.batch,
@@ -294,6 +234,23 @@ def pretrain(config: PretrainConfig) -> Path | None:
         {"generator": generator, "encoder": encoder, "style encoder": style_encoder}
         | ({"critic": critic.discriminator} if critic else {}),
     )
+
+
+def check(config: PretrainConfig) -> None:
+    """Raise BlendGANError for flags that do not go together, and files that are missing."""
+    expected = {
+        "style_encoder": "a checkpoint of trainer.style_encoder",
+        "likeness": "a network of trainer.likeness",
+        "style_likeness": "a network of trainer.likeness --of style",
+    }
+    require_files(config, expected)
+    if config.random_faces == "mapping" and not config.init:
+        raise BlendGANError("--random-faces mapping draws them by --init's face mapping; give it")
+    if config.photos and not config.photo_share:
+        raise BlendGANError(
+            "--photos are to be a part of the faces, but --photo-share is 0; give it, or leave "
+            "--photos out"
+        )
 
 
 @torch.no_grad()
