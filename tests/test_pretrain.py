@@ -33,6 +33,7 @@ from trainer.pretrain import (
     faces_between,
     pretrain,
 )
+from trainer.pretrain_losses import layer_spread
 from trainer.style_encoder import StyleEncoderTrainingConfig, train_style_encoder
 from trainer.twins import Twins
 
@@ -198,6 +199,16 @@ def test_a_share_of_the_faces_is_seen_as_a_camera_takes_it():
     assert as_photographed(faces, 0)[0] is faces
 
 
+def test_layers_lie_apart_as_a_share_of_how_far_faces_do():
+    """By hand: two faces at 2 and -2, whose layers lie 1 above and below: 1 / 4."""
+    w_face = torch.tensor([[3.0, 1.0], [-1.0, -3.0]])[..., None].requires_grad_()
+    spread = layer_spread(w_face)
+    assert spread.item() == pytest.approx(0.25)
+    spread.backward()  # brings layers together, and leaves the faces where they are
+    assert (w_face.grad[..., 0].sign() == torch.tensor([[1.0, -1.0], [1.0, -1.0]])).all()
+    assert w_face.grad.sum(dim=1).abs().max() < 1e-6
+
+
 def test_strangers_come_from_the_gaussian_of_the_faces():
     """Of 4,000 strangers: the mean within 5 deviations / sqrt(4000), the covariance within some
     percent of that of the faces' means over the layers; one latent for all layers."""
@@ -346,6 +357,16 @@ def test_it_goes_on_from_a_checkpoint_and_learns(twins, style_encoder, tmp_path)
     assert "d_style_latent" not in read_header(second)["keys"]
     after_noise = blendgan_core.load(second).generator.synthesis.convs[0].noise_strength
     assert 7 < after_noise.item() < 8  # 60 steps of at most 0.01
+
+
+def test_layers_weight_brings_a_faces_latents_together(twins, style_encoder, tmp_path):
+    spreads = []
+    for weight in (0.0, 1.0):
+        out = tmp_path / str(weight)
+        config = replace(config_of(twins, style_encoder, out), layers_weight=weight)
+        model = blendgan_core.load(pretrain(replace(config, steps=30, ema_images=2)))
+        spreads.append(model.invert(torch.zeros(1, 3, 32, 32)).std(dim=1).mean())
+    assert spreads[1] < spreads[0] / 2
 
 
 @pytest.mark.parametrize(

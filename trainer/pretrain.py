@@ -35,7 +35,7 @@ from .gan import keep_styles_, load_style_encoder
 from .half_precision import compute_top_in_
 from .latent_prior import fit_face_mapping_, start_style_mapping_
 from .pretrain_config import PretrainConfig
-from .pretrain_losses import Losses, Made
+from .pretrain_losses import Losses, Made, layer_spread
 from .pretrain_pictures import Pictures, Sources
 from .run import Run
 from .synced_norm import sync_norms_
@@ -146,8 +146,9 @@ def pretrain(config: PretrainConfig) -> Path | None:
         critic = make_critic(config, generator, carried).to(run.device)
         critic.compute_in_(half)
 
-    def faces_of(given: Pictures, draws: Draws) -> tuple[Tensor, Tensor]:
-        """Latents of the faces and of the people, [2 N, L, W], and of random faces [N, L, W]."""
+    def faces_of(given: Pictures, draws: Draws) -> tuple[Tensor, Tensor, Tensor]:
+        """Latents of the faces and of the people, [2 N, L, W], and of random faces [N, L, W]; how
+        far the first lie apart from layer to layer."""
         with torch.autocast(run.device.type, half, enabled=half != torch.float32):
             w_face = encoder(torch.cat([given.seen, given.people])).float()
         if config.random_faces == "mapping":
@@ -155,15 +156,16 @@ def pretrain(config: PretrainConfig) -> Path | None:
                 strangers = generator.map_face(draws.normal(generator.config.z_dim))
         else:
             strangers = faces_between(w_face.detach(), draws)
+        spread = layer_spread(w_face)
         if run.step % 2 == 1:  # in turn, so that it serves the pSp encoder and the face mapping
             w_face = same_in_all_layers(w_face)
-        return blur_latents(w_face, draws, config.latent_noise), strangers
+        return blur_latents(w_face, draws, config.latent_noise), strangers, spread
 
     def step() -> dict[str, Tensor]:
         anneal_(optimizer, late(run.step, config.steps, config.anneal))
         draws = run.draws()
         given = sources.of_step(run.step, draws)
-        w_face, strangers = faces_of(given, draws)
+        w_face, strangers, spread = faces_of(given, draws)
         # one indicator for all; the same in every process, as torch's own numbers are
         indicator = int(torch.randint(STRONGEST, ()))
         z_style = style_encoder(torch.cat([given.looks, given.shown]))
@@ -176,7 +178,7 @@ def pretrain(config: PretrainConfig) -> Path | None:
         latents = torch.cat([w_face[:count], blended, strangers[in_style:]])
         pictures = generator.synthesis(latents, maps)
         made = Made(*pictures.split(count))
-        losses = losses_of.pictures(given, made)
+        losses = losses_of.pictures(given, made) | {"layers": config.layers_weight * spread}
         if config.likeness:
             with torch.no_grad():
                 own = [each[:in_style] for each in noise]

@@ -72,6 +72,10 @@ class PretrainConfig(TrainingConfig):
     """Adam's learning rate of that discriminator"""
     r1_gamma: float = 0.5
     """weight of its R1 penalty"""
+    layers_weight: float = 0.0
+    """weight of how far a face's latents lie apart from layer to layer, as a share of how far faces
+    do: e4e's regularisation (Tov et al. 2021). Random faces have one latent for all layers, so they
+    get no better than the faces that can be drawn by one"""
     latent_noise: float = 0.1
     """noise on the faces' latents, as a share of their deviation: between the faces seen, too,
     there are to be faces"""

@@ -25,6 +25,14 @@ class Made(NamedTuple):
     """random faces, drawn like what is shown"""
 
 
+def layer_spread(w_face: Tensor) -> Tensor:
+    """How far faces' latents lie apart from layer to layer, squared, as a share of how far the
+    faces' means do, which learn nothing from it. [M, L, W] -> scalar."""
+    means = w_face.mean(dim=1)
+    faces = (means - means.mean(dim=0)).square().mean().detach()
+    return (w_face - means[:, None]).square().mean() / faces
+
+
 class Losses:
     """Weighted losses, scalars by name."""
 
