@@ -268,12 +268,11 @@ def start_styles_(generator: Generator, codes: Tensor, latents: Tensor) -> None:
 
 
 def faces_between(w_face: Tensor, draws: Draws) -> Tensor:
-    """Random faces, each of one latent, from the Gaussian with the mean and covariance of those
-    given, as the face mapping will draw them. w_face: [M, L, W] -> [N, L, W], N as in `draws`."""
+    """Random faces, each of one latent, somewhere between two of those given. w_face: [M, L, W],
+    M at least 2 -> [N, L, W], N as in `draws`."""
     latents = w_face.mean(dim=1)  # [M, W]
-    mean = latents.mean(dim=0)
-    shares = draws.normal(len(latents)) / (len(latents) - 1) ** 0.5  # [N, M]
-    drawn = mean + shares @ (latents - mean)
+    one, other = draws.uniform(len(latents)).argsort(dim=1)[:, :2].unbind(dim=1)
+    drawn = torch.lerp(latents[one], latents[other], draws.uniform(1))
     return drawn[:, None].expand(-1, w_face.shape[1], -1)
 
 

@@ -27,9 +27,9 @@ class Made(NamedTuple):
 
 def layer_spread(w_face: Tensor) -> Tensor:
     """How far faces' latents lie apart from layer to layer, squared, as a share of how far the
-    faces' means do, which learn nothing from it. [M, L, W] -> scalar."""
+    faces' means do, so that it cannot be lowered by latents that shrink. [M, L, W] -> scalar."""
     means = w_face.mean(dim=1)
-    faces = (means - means.mean(dim=0)).square().mean().detach()
+    faces = (means - means.mean(dim=0)).square().mean()
     return (w_face - means[:, None]).square().mean() / faces
 
 
