@@ -63,9 +63,9 @@ class PretrainConfig(TrainingConfig):
     style_likeness_weight: float = 0.5
     """weight of that, like the one above"""
     random_faces: Literal["between", "mapping"] = "between"
-    """where random faces come from: between two of those of the step, or from --init's face mapping,
-    which stays as it is, such as one of trainer.face_mapping; in a long training its latents drift
-    from those that faces have. Of `between` the face mapping becomes a Gaussian in the end"""
+    """where random faces come from: between two faces of the step, with a Gaussian of the latents
+    as the face mapping in the end; or from --init's face mapping, which stays as it is, such as one
+    of trainer.face_mapping. In a long training its latents drift from those that faces have"""
     critic_weight: float = 0.0
     """weight of deceiving a discriminator, which sees to strokes and textures; 0 has none"""
     critic_lr: float = 0.002
