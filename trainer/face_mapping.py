@@ -50,10 +50,6 @@ class FaceMappingConfig(TrainingConfig):
     """a checkpoint with a generator and a pSp encoder; its other parts are carried over"""
     natural: tuple[Path, ...]
     """aligned natural faces: folders, zips or shards of them. All are read, and mirrored"""
-    spread: float = 1.0
-    """how far random faces lie from their mean, as a share of how far the latents found do. These
-    are means over the layers, and faces made by them differ less than real ones; a little more than
-    1 makes up for that"""
     steps: int = 12_000
     """optimiser steps, of the flow and then of the mapping"""
     flow_steps: int = 6_000
@@ -93,7 +89,6 @@ def train_face_mapping(config: FaceMappingConfig) -> Path | None:
         )
     natural = ImageSet(config.natural, generator.config.resolution, at_least=2)
     found = all_latents(model.psp_encoder, natural).to(run.device)
-    found = torch.lerp(found.mean(dim=0), found, config.spread)
     fit_face_mapping_(mapping, found)
     mapping.requires_grad_(True)
     mean, axes, deviations = axes_of(found)

@@ -10,7 +10,7 @@ POSITIVE = (
     *("batch", "save_every", "lr", "r1_every", "path_length_every", "ema_images"),
     *("queue_size", "temperature", "resolution", "image_size"),
     *("accumulate", "half_resolutions", "ada_images", "critic_lr"),
-    *("encoder_rate", "num_features", "spread"),
+    *("encoder_rate", "num_features"),
 )
 SHARES = ("style_mixing", "alpha_init", "fine_share", "photo_share", "anneal")  # 0..1
 FILE_WORDS = ("random", "torchvision")  # that some flags take in place of a file
