@@ -115,5 +115,10 @@ def write_safetensors(
 
 
 def stored_dtype(tensor: Tensor, dtype: torch.dtype | None) -> torch.dtype:
-    """The precision in which a file keeps a tensor, if `dtype` is wanted for floating ones."""
-    return dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
+    """The precision in which a file keeps a tensor, if `dtype` is wanted for floating ones: its own
+    where values lie beyond what that can hold, and would become infinite."""
+    if dtype is None or not tensor.is_floating_point() or tensor.numel() == 0:
+        return tensor.dtype
+    lowest, highest = tensor.aminmax()
+    largest = max(abs(lowest.item()), abs(highest.item()))
+    return tensor.dtype if largest > torch.finfo(dtype).max else dtype

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 import tyro
-from torch import Tensor
 
 from blendgan_core.blendgan import PARTS
 from blendgan_core.checkpoint import assemble, read, write
@@ -36,7 +35,8 @@ class ConvertConfig:
     """only these of what the inputs hold: generator, style_encoder, psp_encoder, d_face, ..;
     everything if not given"""
     half: bool = False
-    """store 16-bit weights, for half the size; the precision of the computing stays free"""
+    """store 16-bit weights, for half the size, but for tensors with values beyond what these can
+    hold; the precision of the computing stays free"""
 
 
 def convert(config: ConvertConfig) -> Path:
@@ -53,8 +53,6 @@ def convert(config: ConvertConfig) -> Path:
             "official layout)"
         )
     merged = merge(config.inputs, config.parts)
-    if config.half:
-        _check_half(merged)
     dtype = torch.float16 if config.half else None
     if config.out.suffix == ".pt":
         _write_official(merged, config.out, dtype)
@@ -150,26 +148,6 @@ def _write_official(merged: Contents, out: Path, dtype: torch.dtype | None) -> N
         torch.save(data, file)  # given a path, it would hide why a disk refused
     if names := left_out(merged):
         print(f"left out, since the official layout has no place for it: {', '.join(names)}")
-
-
-def _check_half(merged: Contents) -> None:
-    """No weight may become infinite."""
-    limit = torch.finfo(torch.float16).max
-    for prefix, state in (merged.states | merged.extras).items():
-        for key, tensor in state.items():
-            if tensor.is_floating_point() and (largest := _largest(tensor)) > limit:
-                raise CheckpointError(
-                    f"'{prefix}.{key}' holds values up to {largest:.3g}, beyond what 16 bits can "
-                    f"hold ({limit:.3g}); convert without --half"
-                )
-
-
-def _largest(tensor: Tensor) -> float:
-    """The largest absolute value."""
-    if tensor.numel() == 0:
-        return 0.0
-    lowest, highest = tensor.aminmax()
-    return max(abs(lowest.item()), abs(highest.item()))
 
 
 if __name__ == "__main__":
