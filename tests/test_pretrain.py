@@ -204,6 +204,7 @@ def test_layers_lie_apart_as_a_share_of_how_far_faces_do():
     w_face = torch.tensor([[3.0, 1.0], [-1.0, -3.0]])[..., None]
     assert layer_spread(w_face).item() == pytest.approx(0.25)
     assert layer_spread(0.1 * w_face + 5).item() == pytest.approx(0.25, rel=1e-3)
+    assert layer_spread(torch.ones(2, 3, 4)) == 0  # of faces that are all one
 
 
 def test_strangers_lie_between_two_of_the_faces():

@@ -178,7 +178,9 @@ def pretrain(config: PretrainConfig) -> Path | None:
         latents = torch.cat([w_face[:count], blended, strangers[in_style:]])
         pictures = generator.synthesis(latents, maps)
         made = Made(*pictures.split(count))
-        losses = losses_of.pictures(given, made) | {"layers": config.layers_weight * spread}
+        losses = losses_of.pictures(given, made)
+        if config.layers_weight:
+            losses["layers"] = config.layers_weight * spread
         if config.likeness:
             with torch.no_grad():
                 own = [each[:in_style] for each in noise]

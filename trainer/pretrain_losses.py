@@ -13,6 +13,8 @@ from .picture_losses import picture_losses
 from .pretrain_config import PretrainConfig
 from .pretrain_pictures import Pictures
 
+TINY = 1e-8
+
 
 class Made(NamedTuple):
     """What was made of `Pictures`, [N, 3, R, R] each."""
@@ -30,7 +32,7 @@ def layer_spread(w_face: Tensor) -> Tensor:
     faces' means do, so that it cannot be lowered by latents that shrink. [M, L, W] -> scalar."""
     means = w_face.mean(dim=1)
     faces = (means - means.mean(dim=0)).square().mean()
-    return (w_face - means[:, None]).square().mean() / faces
+    return (w_face - means[:, None]).square().mean() / faces.clamp_min(TINY)
 
 
 class Losses:
