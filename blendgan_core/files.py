@@ -96,12 +96,12 @@ def write_safetensors(
     The library's own writer holds a copy of all tensors, which is much for files of gigabytes.
     """
     header: dict[str, dict] = {"__metadata__": metadata}
+    stored = {name: stored_dtype(tensor, dtype) for name, tensor in tensors.items()}
     end = 0
     for name, tensor in tensors.items():
-        stored = stored_dtype(tensor, dtype)
-        start, end = end, end + tensor.numel() * stored.itemsize
+        start, end = end, end + tensor.numel() * stored[name].itemsize
         header[name] = {
-            "dtype": SAFETENSORS_DTYPES[stored],
+            "dtype": SAFETENSORS_DTYPES[stored[name]],
             "shape": list(tensor.shape),
             "data_offsets": [start, end],
         }
@@ -109,8 +109,8 @@ def write_safetensors(
     text += b" " * (-len(text) % 8)  # the format wants the tensors aligned
     with appearing(path) as temporary, open(temporary, "wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
-        for tensor in tensors.values():
-            flat = tensor.detach().cpu().to(stored_dtype(tensor, dtype)).reshape(-1)
+        for name, tensor in tensors.items():
+            flat = tensor.detach().cpu().to(stored[name]).reshape(-1)
             file.write(memoryview(flat.view(torch.uint8).numpy()))
 
 

@@ -146,26 +146,27 @@ def pretrain(config: PretrainConfig) -> Path | None:
         critic = make_critic(config, generator, carried).to(run.device)
         critic.compute_in_(half)
 
-    def faces_of(given: Pictures, draws: Draws) -> tuple[Tensor, Tensor, Tensor]:
-        """Latents of the faces and of the people, [2 N, L, W], and of random faces [N, L, W]; how
-        far the first lie apart from layer to layer."""
+    def find(given: Pictures) -> Tensor:
+        """Latents of the faces and of the people, [2 N, L, W]."""
         with torch.autocast(run.device.type, half, enabled=half != torch.float32):
-            w_face = encoder(torch.cat([given.seen, given.people])).float()
-        if config.random_faces == "mapping":
-            with torch.no_grad():
-                strangers = generator.map_face(draws.normal(generator.config.z_dim))
-        else:
-            strangers = faces_between(w_face.detach(), draws)
-        spread = layer_spread(w_face)
-        if run.step % 2 == 1:  # in turn, so that it serves the pSp encoder and the face mapping
-            w_face = same_in_all_layers(w_face)
-        return blur_latents(w_face, draws, config.latent_noise), strangers, spread
+            return encoder(torch.cat([given.seen, given.people])).float()
+
+    def random_faces(found: Tensor, draws: Draws) -> Tensor:
+        """Latents [N, L, W]."""
+        if config.random_faces == "between":
+            return faces_between(found.detach(), draws)
+        with torch.no_grad():
+            return generator.map_face(draws.normal(generator.config.z_dim))
 
     def step() -> dict[str, Tensor]:
         anneal_(optimizer, late(run.step, config.steps, config.anneal))
         draws = run.draws()
         given = sources.of_step(run.step, draws)
-        w_face, strangers, spread = faces_of(given, draws)
+        found = find(given)
+        strangers = random_faces(found, draws)
+        # in turn, so that it serves the pSp encoder and the face mapping
+        w_face = same_in_all_layers(found) if run.step % 2 == 1 else found
+        w_face = blur_latents(w_face, draws, config.latent_noise)
         # one indicator for all; the same in every process, as torch's own numbers are
         indicator = int(torch.randint(STRONGEST, ()))
         z_style = style_encoder(torch.cat([given.looks, given.shown]))
@@ -180,7 +181,7 @@ def pretrain(config: PretrainConfig) -> Path | None:
         made = Made(*pictures.split(count))
         losses = losses_of.pictures(given, made)
         if config.layers_weight:
-            losses["layers"] = config.layers_weight * spread
+            losses["layers"] = config.layers_weight * layer_spread(found)
         if config.likeness:
             with torch.no_grad():
                 own = [each[:in_style] for each in noise]

@@ -86,7 +86,11 @@ class Sources:
         if with_art:
             others = random_flip(self._feeds["art"](step)[0].to(self._device), draws)
         return Pictures(
-            **{"faces": faces, "seen": seen, "people": people, "wanted": wanted, "looks": looks},
+            faces=faces,
+            seen=seen,
+            people=people,
+            wanted=wanted,
+            looks=looks,
             shown=torch.cat([looks[:num_looks], others[num_looks:]]),
             drawn_rows=slice(num_photos, None),
             look_rows=slice(num_looks),
