@@ -149,7 +149,8 @@ def test_the_fuzzing_sees_what_it_looks_for(name, tmp_path, monkeypatch):
         blocks = [bytearray(100_000) for _ in range(7000)]
         del blocks[:-1]
     loader, expected = BAD_LOADERS[name]
-    monkeypatch.setattr(fuzz_checkpoints, "TIME_LIMIT", 1)
+    if name == "time":  # the others may be slow on a busy machine
+        monkeypatch.setattr(fuzz_checkpoints, "TIME_LIMIT", 1)
     monkeypatch.setattr(
         blendgan_core, "load", lambda path: loader(path) if path.name == "bad" else None
     )
