@@ -2,9 +2,10 @@
 
 What a discriminator would have to find out from one picture is computed from it: which of its
 patches belongs where (nearby_patches.py), the statistics of all of them, the Gram matrices of the
-frozen VGG, and its style code. The frozen start model holds the natural faces (i = L) where they
-are. Only the style mapping, alpha, and the synthesis from 16 pixels on are trained; what lies below
-decides pose and shape.
+frozen VGG, and its style code. That the faces stay is asked for too: what is light and dark in a
+stylised one is to be so where the natural one has it (structure_loss.py), and the frozen start
+model holds the natural faces (i = L) where they are. Only the style mapping, alpha, and the
+synthesis from 16 pixels on are trained; what lies below decides pose and shape.
 """
 
 from copy import deepcopy
@@ -19,13 +20,15 @@ from blendgan_core.style_encoder import StyleEncoder, gram_upper
 
 from .ema import update_ema_
 from .nearby_patches import nearby_patch_loss
+from .structure_loss import structure_loss
 
 SMALLEST_TRAINED = 16  # pixels
 WEIGHTS = {
-    "nearby": 4.0,
-    "patches": 10.0,
+    "nearby": 2.0,
+    "patches": 25.0,
     "gram": 0.5,
     "code": 1.0,
+    "structure": 4.0,
     "natural": 50.0,
 }
 MAPPING_LR = 6.0  # times the learning rate: the mapping's layers have a hundredth of the others'
@@ -105,6 +108,7 @@ class FastFinetune(nn.Module):
             "patches": patch_loss(stylised, reference),
             "gram": gram_loss(grams, self._grams[picture]),
             "code": (1 - F.cosine_similarity(code, z_style)).mean(),
+            "structure": structure_loss(stylised, natural),
             "natural": F.l1_loss(kept, natural),
         }
         self.optimizer.zero_grad(set_to_none=True)

@@ -2,9 +2,10 @@
 
 Every patch is replaced by the one that resembles it most among the reference's patches a few pixels
 around its place, at each size of the picture (after Barnes et al. 2009 and Granot et al. 2022). So
-the small pictures decide where hair, face and background lie, and the large ones what lines they
-are drawn with. Towards that picture a generator goes faster than against a discriminator: it is
-told where each stroke belongs, not that something is wrong.
+the small pictures decide what colours hair, face and background have, and the large ones what lines
+they are drawn with. Sizes below SMALLEST would lay the reference's face over all others. Towards
+that picture a generator goes faster than against a discriminator: it is told where each stroke
+belongs, not that something is wrong.
 """
 
 import torch
@@ -13,7 +14,7 @@ from torch.nn import functional as F
 
 from blendgan_core.layers import average_pool
 
-LARGEST, SMALLEST = 256, 16  # pixels a side of the pictures that are compared
+LARGEST, SMALLEST = 256, 32  # pixels a side of the pictures that are compared
 PATCH = 5  # pixels a side
 REACH = 2  # pixels that a patch may come from, in each direction
 # Both as shares of the reference's variance:
