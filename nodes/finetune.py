@@ -70,8 +70,8 @@ class BlendGANFinetune(io.ComfyNode):
                     "mode",
                     options=list(DEFAULT_STEPS),
                     default="fast",
-                    tooltip="fast: a tenth of the time, palette, layout and large shapes of the "
-                    "picture, and natural faces stay what they are. paper: the method of the "
+                    tooltip="fast: a tenth of the time, palette and large shapes of the picture; "
+                    "who is painted stays, and so do natural faces. paper: the method of the "
                     "paper's authors, which also gets fine lines, but changes natural faces.",
                 ),
                 io.Int.Input(
