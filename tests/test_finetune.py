@@ -22,7 +22,7 @@ from blendgan_core.style_encoder import gram_upper
 from trainer import finetune as finetune_module
 from trainer.convert import ConvertConfig, convert
 from trainer.finetune import FinetuneConfig, finetune
-from trainer.finetune_fast import gram_loss
+from trainer.finetune_fast import WEIGHTS, gram_loss
 from trainer.style_distance import gram_distance
 
 STEPS = {"fast": 20, "paper": 30}
@@ -95,6 +95,18 @@ def test_fast_mode_keeps_the_natural_branch_and_most_weights(base, references, m
     # convolutions 0 to 2 work at 4 and 8 pixels
     low = tuple(f"generator.synthesis.convs.{index}." for index in range(3))
     assert not [key for key in changed if key.startswith(low)]
+
+
+def test_fast_mode_asks_for_the_face(base, references, models, tmp_path, monkeypatch):
+    """Without the loss of structure the faces are lost further."""
+    lost = []
+    for weight in (10 * WEIGHTS["structure"], 0):
+        monkeypatch.setitem(WEIGHTS, "structure", weight)
+        config = config_for(base, references / "stripes_0.png", tmp_path)
+        finetune(replace(config, name=f"w{weight}", out=tmp_path / f"run{weight}"))
+        rows = (tmp_path / f"run{weight}" / "log.jsonl").read_text().splitlines()
+        lost.append(json.loads(rows[-1])["structure"])
+    assert lost[0] < 0.8 * lost[1]
 
 
 def test_several_references_and_a_name(base, references, models, tmp_path):

@@ -52,9 +52,10 @@ class FinetuneConfig(AdversarialConfig):
     """the style's pictures: one or more, or folders of them"""
     mode: Literal["fast", "paper"] = "fast"
     """paper: all of the generator against three discriminators (A.5). fast: no discriminators; the
-    style mapping, alpha and the layers from 16 pixels on learn from the reference's patches, Gram
-    matrices and style code, while the frozen start model holds natural faces where they are; a
-    tenth of the time. It refuses --natural and the discriminators' flags"""
+    style mapping, alpha and the layers from 16 pixels on learn from the reference's patches,
+    Gram matrices and style code, and keep the light and dark of a face, while the frozen start
+    model holds natural faces where they are; a tenth of the time. It refuses --natural and the
+    discriminators' flags"""
     checkpoint: Path = STARTER
     """the model to start from, or its hf:// address; the default weights if not given"""
     natural: tuple[Path, ...] = ()
