@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .layers import box_mean
+
 POINTS = 5
 STRIDE = 4  # of the finder's map, in pixels
 CROP = 64  # side of the refiner's picture, in pixels
@@ -98,7 +100,7 @@ def even_light(image: Tensor) -> Tensor:
 def _around(values: Tensor) -> Tensor:
     """The mean over 5 x 5 blocks of 8 x 8 pixels around each."""
     blocks = F.avg_pool2d(values, 8)
-    means = F.avg_pool2d(blocks, 5, stride=1, padding=2, count_include_pad=False)
+    means = box_mean(blocks, 5)
     return F.interpolate(means, scale_factor=8.0, mode="bilinear", align_corners=False)
 
 

@@ -49,6 +49,14 @@ def average_pool(images: Tensor, size: int) -> Tensor:
     return F.adaptive_avg_pool2d(images, size)
 
 
+def box_mean(maps: Tensor, side: int) -> Tensor:
+    """Mean over the square around each place, over the part of it that lies within the picture.
+
+    maps: [N, C, H, W]; side: odd -> the same shape.
+    """
+    return F.avg_pool2d(maps, side, stride=1, padding=side // 2, count_include_pad=False)
+
+
 def pixel_norm(z: Tensor) -> Tensor:
     """Divide each vector by its root mean square. z: [N, C] -> [N, C].
 

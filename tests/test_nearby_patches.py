@@ -3,8 +3,9 @@
 import torch
 from torch.nn import functional as F
 
+from blendgan_core.layers import box_mean
 from trainer import nearby_patches
-from trainer.nearby_patches import REACH, box_mean, made_of_nearby_patches, nearby_patch_loss
+from trainer.nearby_patches import PATCH, REACH, made_of_nearby_patches, nearby_patch_loss
 
 
 def noise(*shape: int) -> torch.Tensor:
@@ -64,4 +65,4 @@ def test_a_reference_of_one_colour_and_one_picture_are_no_division_by_zero():
     plain = torch.full((1, 3, 16, 16), 0.3)
     images = noise(2, 3, 16, 16).requires_grad_()
     nearby_patch_loss(images, plain).backward()
-    assert images.grad.isfinite().all() and box_mean(images).shape == images.shape
+    assert images.grad.isfinite().all() and box_mean(images, PATCH).shape == images.shape

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from blendgan_core.layers import average_pool
+from blendgan_core.layers import average_pool, box_mean
 
 LARGEST, SMALLEST = 256, 32  # pixels a side of the pictures that are compared
 PATCH = 5  # pixels a side
@@ -48,7 +48,7 @@ def made_of_nearby_patches(images: Tensor, reference: Tensor) -> Tensor:
     off = torch.arange(-REACH, REACH + 1).to(images).square()
     far = FAR * unit * (off[:, None] + off).flatten()[:, None, None]  # [K, 1, 1]
     differences = (images[:, None] - shifted).square().mean(dim=2)  # [N, K, R, R]
-    distances = box_mean(differences) + far
+    distances = box_mean(differences, PATCH) + far
     # how near the nearest picture's patch comes to each of the reference's
     nearest = distances.new_full((len(images), *padded.shape[2:]), torch.inf)
     for k, (rows, columns) in enumerate(shifts):
@@ -59,11 +59,6 @@ def made_of_nearby_patches(images: Tensor, reference: Tensor) -> Tensor:
     chosen = distances.argmin(dim=1)  # [N, R, R]
     place = torch.arange(side, device=images.device)
     return shifted.movedim(1, -1)[chosen, place[:, None], place].movedim(-1, 1)
-
-
-def box_mean(maps: Tensor) -> Tensor:
-    """Mean over each patch, at its centre. [N, K, R, R] -> the same."""
-    return F.avg_pool2d(maps, PATCH, stride=1, padding=PATCH // 2, count_include_pad=False)
 
 
 def variance(picture: Tensor) -> Tensor:

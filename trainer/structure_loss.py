@@ -6,9 +6,8 @@ concern are the palette, which may be any around each place, and strokes, which 
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from blendgan_core.layers import average_pool
+from blendgan_core.layers import average_pool, box_mean
 
 SIDES = (32, 16)  # pixels of the small versions
 WINDOW = 7  # pixels a side, within which light and dark are compared
@@ -21,20 +20,15 @@ def structure_loss(made: Tensor, face: Tensor) -> Tensor:
     losses = []
     for side in SIDES:
         ours, theirs = (average_pool(x, side).mean(dim=1, keepdim=True) for x in (made, face))
-        our_mean, their_mean = window_mean(ours), window_mean(theirs)
-        our_variance = (window_mean(ours.square()) - our_mean.square()).clamp_min(0)
-        their_variance = (window_mean(theirs.square()) - their_mean.square()).clamp_min(0)
-        covariance = window_mean(ours * theirs) - our_mean * their_mean
+        our_mean, their_mean = box_mean(ours, WINDOW), box_mean(theirs, WINDOW)
+        our_variance = (box_mean(ours.square(), WINDOW) - our_mean.square()).clamp_min(0)
+        their_variance = (box_mean(theirs.square(), WINDOW) - their_mean.square()).clamp_min(0)
+        covariance = box_mean(ours * theirs, WINDOW) - our_mean * their_mean
         product = (our_variance + flat(our_variance)) * (their_variance + flat(their_variance))
         contrast = their_variance.sqrt()
         agreement = (contrast * covariance * product.rsqrt()).sum() / (contrast.sum() + 1e-6)
         losses.append(1 - agreement)
     return torch.stack(losses).mean()
-
-
-def window_mean(maps: Tensor) -> Tensor:
-    """Mean around each pixel. [N, 1, S, S] -> the same shape."""
-    return F.avg_pool2d(maps, WINDOW, stride=1, padding=WINDOW // 2, count_include_pad=False)
 
 
 def flat(variance: Tensor) -> Tensor:
